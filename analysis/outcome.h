@@ -1,0 +1,46 @@
+/* analysis/outcome.h — what one attempt at one endpoint gave, as a value.
+ *
+ * An attempt outcome is charged to its variant and used by criteria; what the client got is a
+ * request result, counted apart.
+ */
+#ifndef ANALYSIS_OUTCOME_H
+#define ANALYSIS_OUTCOME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum outcome_kind {
+    OUTCOME_OK,
+    OUTCOME_4XX,
+    OUTCOME_429,
+    OUTCOME_5XX,
+    OUTCOME_CONNECT,      /* refused, unreachable, DNS, TLS, connect timeout */
+    OUTCOME_UNAVAILABLE,  /* no healthy endpoint, queue full */
+    OUTCOME_TIMEOUT,      /* no first byte in time, or over the total time */
+    OUTCOME_STALLED,      /* silence inside a response */
+    OUTCOME_RESET,        /* closed or reset before the response was complete */
+    OUTCOME_MALFORMED,    /* not HTTP */
+    OUTCOME_TRUNCATED,    /* a clean close with fewer bytes than announced */
+    OUTCOME_STREAM_ERROR, /* an error event inside a 200 stream */
+    OUTCOME_EMPTY,        /* a stream that ended well and said nothing */
+    OUTCOME_CLIENT_ABORT, /* the client went away: not held against the variant */
+    OUTCOME_KIND_COUNT,
+};
+
+extern const char *const outcome_names[OUTCOME_KIND_COUNT]; /* as in metrics: "ok", "4xx", ... */
+
+struct outcome {
+    enum outcome_kind kind;
+    /* From the moment the request was with the backend, less time the client did not read;
+     * -1: not known (it never got that far). */
+    int64_t latency_ns, first_byte_ns;
+    int64_t connect_ns; /* -1: a pooled connection */
+    uint32_t endpoint;  /* index in its version */
+};
+
+/* The kind a complete response of this status is. */
+enum outcome_kind outcome_of_status(int status);
+/* Counts as an error for error_rate: everything but ok, 4xx, 429 and client_abort. */
+bool outcome_is_error(enum outcome_kind);
+
+#endif

@@ -1,0 +1,105 @@
+/* Slices of bytes: compare, cut, copy. */
+#include "base/str.h"
+
+#include <strings.h>
+
+bool str_ieq(struct str a, struct str b)
+{
+    return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+bool str_starts_with(struct str s, struct str prefix)
+{
+    return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
+}
+
+bool str_ends_with(struct str s, struct str suffix)
+{
+    return s.len >= suffix.len &&
+           (suffix.len == 0 || memcmp(s.ptr + s.len - suffix.len, suffix.ptr, suffix.len) == 0);
+}
+
+struct str str_trim(struct str s)
+{
+    while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\t')) {
+        s.ptr++;
+        s.len--;
+    }
+    while (s.len > 0 && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
+        s.len--;
+    return s;
+}
+
+bool str_split(struct str *rest, char sep, struct str *ret_head)
+{
+    if (rest->ptr == NULL)
+        return false;
+
+    const char *at = rest->len == 0 ? NULL : memchr(rest->ptr, sep, rest->len);
+    if (at == NULL) {
+        *ret_head = *rest;
+        *rest = (struct str){NULL, 0};
+        return true;
+    }
+    size_t before = (size_t)(at - rest->ptr);
+    *ret_head = (struct str){rest->ptr, before};
+    *rest = (struct str){at + 1, rest->len - before - 1};
+    return true;
+}
+
+bool str_to_u64(struct str s, uint64_t *ret)
+{
+    uint64_t value = 0;
+
+    if (s.len == 0)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] < '0' || s.ptr[i] > '9')
+            return false;
+        uint64_t digit = (uint64_t)(s.ptr[i] - '0');
+        if (value > (UINT64_MAX - digit) / 10)
+            return false;
+        value = value * 10 + digit;
+    }
+    *ret = value;
+    return true;
+}
+
+bool str_copy(char *to, size_t size, struct str s)
+{
+    size_t n = s.len < size ? s.len : size - 1;
+
+    if (n > 0)
+        memcpy(to, s.ptr, n);
+    to[n] = '\0';
+    return n == s.len;
+}
+
+static unsigned min3(unsigned a, unsigned b, unsigned c)
+{
+    unsigned m = a < b ? a : b;
+    return m < c ? m : c;
+}
+
+unsigned str_distance(struct str a, struct str b)
+{
+    enum { MAX = 64 };
+    unsigned row[3][MAX + 1];
+
+    if (a.len > MAX || b.len > MAX)
+        return MAX + 1;
+    for (unsigned j = 0; j <= b.len; j++)
+        row[1][j] = j;
+    for (unsigned i = 1; i <= a.len; i++) {
+        unsigned *now = row[(i + 1) % 3], *last = row[i % 3], *before = row[(i + 2) % 3];
+        now[0] = i;
+        for (unsigned j = 1; j <= b.len; j++) {
+            unsigned cost = a.ptr[i - 1] != b.ptr[j - 1];
+            now[j] = min3(last[j] + 1, now[j - 1] + 1, last[j - 1] + cost);
+            if (i > 1 && j > 1 && a.ptr[i - 1] == b.ptr[j - 2] && a.ptr[i - 2] == b.ptr[j - 1] &&
+                before[j - 2] + 1 < now[j])
+                now[j] = before[j - 2] + 1;
+        }
+    }
+    return row[(a.len + 1) % 3][b.len];
+}

@@ -1,0 +1,51 @@
+/* base/str.h — a non-owning slice of bytes. Not NUL-terminated; the owner outlives it. */
+#ifndef BASE_STR_H
+#define BASE_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct str {
+    const char *ptr;
+    size_t len;
+};
+
+#define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
+#define STR_FMT      "%.*s"
+#define STR_ARG(s)   (int)(s).len, (s).ptr
+
+static inline struct str str_from(const char *cstring)
+{
+    return (struct str){cstring, cstring == NULL ? 0 : strlen(cstring)};
+}
+
+static inline bool str_eq(struct str a, struct str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/* ASCII case-insensitive, as field names, hosts and schemes compare. */
+bool str_ieq(struct str a, struct str b);
+bool str_starts_with(struct str s, struct str prefix);
+bool str_ends_with(struct str s, struct str suffix);
+
+/* Without leading and trailing spaces and tabs. */
+struct str str_trim(struct str s);
+
+/* Splits off what stands before the first `sep` (or everything) and advances *rest past it.
+ * Returns false when *rest was already exhausted (ptr == NULL). */
+bool str_split(struct str *rest, char sep, struct str *ret_head);
+
+/* Whole string as decimal digits only (no sign, no space). False on overflow or anything else. */
+bool str_to_u64(struct str s, uint64_t *ret);
+
+/* Copies into a fixed array, always terminated. False (and truncated) when it did not fit. */
+bool str_copy(char *to, size_t size, struct str s);
+
+/* Edit distance (insert, delete, replace, swap of neighbours), for "did you mean". Bounded: strings
+ * over 64 bytes are far from everything (returns 65). */
+unsigned str_distance(struct str a, struct str b);
+
+#endif

@@ -1,0 +1,147 @@
+/* A growing string with a maximum. */
+#include "base/strbuf.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/check.h"
+
+void strbuf_init(struct strbuf *b, size_t max)
+{
+    *b = (struct strbuf){.max = max};
+}
+
+void strbuf_deinit(struct strbuf *b)
+{
+    free(b->ptr);
+    *b = (struct strbuf){.max = b->max};
+}
+
+void strbuf_reset(struct strbuf *b)
+{
+    b->len = 0;
+    b->overflow = false;
+    if (b->ptr != NULL)
+        b->ptr[0] = '\0';
+}
+
+static bool reserve(struct strbuf *b, size_t more)
+{
+    if (more > b->max || b->len > b->max - more) {
+        b->overflow = true;
+        return false;
+    }
+    size_t need = b->len + more + 1;
+    if (need <= b->cap)
+        return true;
+    size_t cap = b->cap < 128 ? 128 : b->cap * 2;
+    if (cap < need)
+        cap = need;
+    b->ptr = xrealloc(b->ptr, cap);
+    b->cap = cap;
+    return true;
+}
+
+bool strbuf_add(struct strbuf *b, struct str s)
+{
+    if (!reserve(b, s.len))
+        return false;
+    if (s.len > 0)
+        memcpy(b->ptr + b->len, s.ptr, s.len);
+    b->len += s.len;
+    b->ptr[b->len] = '\0';
+    return true;
+}
+
+bool strbuf_add_char(struct strbuf *b, char c)
+{
+    return strbuf_add(b, (struct str){&c, 1});
+}
+
+bool strbuf_vaddf(struct strbuf *b, const char *fmt, va_list args)
+{
+    va_list again;
+
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, fmt, args);
+    CHECK(n >= 0);
+    bool ok = reserve(b, (size_t)n);
+    if (ok) {
+        vsnprintf(b->ptr + b->len, (size_t)n + 1, fmt, again);
+        b->len += (size_t)n;
+    }
+    va_end(again);
+    return ok;
+}
+
+bool strbuf_addf(struct strbuf *b, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    bool ok = strbuf_vaddf(b, fmt, args);
+    va_end(args);
+    return ok;
+}
+
+const char *strbuf_cstr(const struct strbuf *b)
+{
+    return b->ptr == NULL ? "" : b->ptr;
+}
+
+struct str strbuf_str(const struct strbuf *b)
+{
+    return (struct str){strbuf_cstr(b), b->len};
+}
+
+char *strbuf_steal(struct strbuf *b)
+{
+    char *ptr = b->ptr == NULL ? xstrdup("") : b->ptr;
+
+    *b = (struct strbuf){.max = b->max};
+    return ptr;
+}
+
+/* Length of the valid UTF-8 sequence at p (n bytes left), or 0. Overlong forms, surrogates and
+ * values over U+10FFFF are invalid (RFC 3629). */
+static size_t utf8_sequence(const unsigned char *p, size_t n)
+{
+    if (p[0] < 0x80)
+        return 1;
+    size_t len = p[0] >= 0xc2 && p[0] <= 0xdf   ? 2
+                 : p[0] >= 0xe0 && p[0] <= 0xef ? 3
+                 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4
+                                                : 0;
+    if (len == 0 || len > n)
+        return 0;
+    for (size_t i = 1; i < len; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return len;
+}
+
+bool strbuf_add_json(struct strbuf *b, struct str s)
+{
+    bool ok = strbuf_add_char(b, '"');
+
+    for (size_t i = 0; i < s.len && ok;) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        size_t len = 1;
+        if (c == '"' || c == '\\') {
+            ok = strbuf_addf(b, "\\%c", c);
+        } else if (c < 0x20 || c == 0x7f) {
+            ok = strbuf_addf(b, "\\u%04x", c);
+        } else if ((len = utf8_sequence((const unsigned char *)s.ptr + i, s.len - i)) == 0) {
+            len = 1;
+            ok = strbuf_add(b, STR("\xef\xbf\xbd"));
+        } else {
+            ok = strbuf_add(b, (struct str){s.ptr + i, len});
+        }
+        i += len;
+    }
+    return ok && strbuf_add_char(b, '"');
+}

@@ -1,0 +1,37 @@
+/* base/strbuf.h — a growing string that cannot be created without its maximum.
+ *
+ * Always NUL-terminated. An append that would pass the maximum is dropped whole and sets
+ * `overflow`, which callers check once at the end. One owner, any thread.
+ */
+#ifndef BASE_STRBUF_H
+#define BASE_STRBUF_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/str.h"
+
+struct strbuf {
+    char *ptr; /* heap; never NULL after the first append; "" by strbuf_cstr before */
+    size_t len, cap, max;
+    bool overflow;
+};
+
+void strbuf_init(struct strbuf *, size_t max);
+void strbuf_deinit(struct strbuf *);
+void strbuf_reset(struct strbuf *); /* keeps the memory */
+bool strbuf_add(struct strbuf *, struct str);
+bool strbuf_add_char(struct strbuf *, char);
+bool strbuf_addf(struct strbuf *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+bool strbuf_vaddf(struct strbuf *, const char *fmt, va_list) __attribute__((format(printf, 2, 0)));
+const char *strbuf_cstr(const struct strbuf *);
+struct str strbuf_str(const struct strbuf *);
+/* Hands the heap string over (caller frees with free()); the buffer is empty afterwards. */
+char *strbuf_steal(struct strbuf *);
+
+/* Appends s as a JSON string with its quotes: control bytes, quotes, backslashes escaped; invalid
+ * UTF-8 bytes become U+FFFD, so that the output is always valid JSON. */
+bool strbuf_add_json(struct strbuf *, struct str);
+
+#endif

@@ -1,0 +1,99 @@
+/* controller/controller.h — the shell round the pure core: ticks, gathers inputs, calls
+ * rollout_decide, runs its effects through ports. Control thread only; never blocks.
+ *
+ * It does not know the proxy: cli/run.c fills the ports.
+ */
+#ifndef CONTROLLER_CONTROLLER_H
+#define CONTROLLER_CONTROLLER_H
+
+#include <jansson.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "analysis/recorder.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "controller/store.h"
+#include "policies/policy_set.h"
+
+struct controller;
+
+struct controller_event {
+    uint64_t id;        /* rising, from 1 */
+    int64_t wall_ns;
+    const char *type;   /* "rollout.started", "step.advanced", ... product events */
+    const char *rollout;
+    const char *json;   /* the event's whole document: {"id","time","type","rollout",...} */
+};
+
+struct controller_ports {
+    void (*set_weight)(void *ctx, uint32_t rollout, uint32_t epoch, uint32_t weight_bp);
+    void (*observe)(void *ctx, uint32_t rollout, struct observation *add_to);
+    /* since the start of the process; for display */
+    void (*totals)(void *ctx, uint32_t rollout, struct recorder_totals *ret);
+    void (*histogram)(void *ctx, uint32_t rollout, enum variant, enum recorder_histogram,
+                      struct histogram_view *ret);
+    void (*on_event)(void *ctx, const struct controller_event *); /* may be NULL */
+    void *ctx;
+};
+
+/* References the set. The store outlives it. Starts every rollout from what the store holds (or
+ * from weight 0, which it says). */
+int controller_new(struct policy_set *, const struct controller_ports *, struct store *,
+                   const struct clock *, struct controller **ret, struct error *reterr);
+void controller_free(struct controller *);
+
+/* Every 100 ms. */
+void controller_tick(struct controller *);
+
+enum command_kind { COMMAND_PROMOTE, COMMAND_PAUSE, COMMAND_RESUME, COMMAND_APPROVE,
+                    COMMAND_ROLLBACK, COMMAND_RETRY, COMMAND_KIND_COUNT };
+extern const char *const command_names[COMMAND_KIND_COUNT]; /* "promote", ... */
+
+struct command {
+    enum command_kind kind;
+    bool full;           /* promote: to the end */
+    bool force;          /* promote: past a failed criterion */
+    bool zero;           /* pause: at weight 0 */
+    uint32_t expect_step; /* 1-based; 0 = not given */
+    char reason[256], who[64];
+};
+
+/* What became of a command. ok: `detail` says what happens now. Refused: `title` and `detail` name
+ * phase and way out (HTTP 409). */
+struct command_result {
+    bool ok;
+    char title[96], detail[256];
+};
+
+/* -ENOENT: no such rollout. Otherwise 0 and *ret. */
+int controller_command(struct controller *, const char *rollout, const struct command *,
+                       struct command_result *ret);
+
+size_t controller_count(const struct controller *);
+/* The rollout's document (docs/api.md), new reference; NULL: no such rollout. */
+json_t *controller_document(const struct controller *, const char *rollout);
+json_t *controller_document_at(const struct controller *, size_t index);
+/* {"rollout", "verdict": "pass|fail|undecided|no_data", "phase", "reasons": [...]}; NULL: unknown.
+ * *ret_ok: may be used as a gate's yes. */
+json_t *controller_verdict(const struct controller *, const char *rollout, bool *ret_ok);
+/* A decision by id ("chat-17"), new reference, or NULL. Kept: the last 1,000 per process. */
+json_t *controller_decision(const struct controller *, const char *id);
+/* Events with id > after, oldest first, at most `max`; borrowed until the next tick or command. The
+ * last 1,000 are kept. */
+size_t controller_events(const struct controller *, uint64_t after, struct controller_event *ret,
+                         size_t max);
+
+/* For /metrics. */
+struct controller_gauges {
+    const char *rollout, *stable, *canary, *phase; /* canary NULL: none */
+    uint32_t weight_bp, step, steps;
+    uint64_t rollbacks, promotions, decisions;
+    double log_e, threshold;
+};
+void controller_gauges(const struct controller *, size_t index, struct controller_gauges *ret);
+int64_t controller_tick_late_ns(const struct controller *); /* worst lateness of a tick so far */
+
+#endif

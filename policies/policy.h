@@ -1,0 +1,138 @@
+/* policies/policy.h — one rollout's policy as plain data: everything const after policy_parse.
+ *
+ * The language is product documentation (docs/policy.md, generated from policies/schema.c). Shares
+ * are doubles in [0, 1], weights basis points, durations nanoseconds. Lists are never NULL when
+ * their count is > 0; absent lists have count 0 and mean "any".
+ */
+#ifndef POLICIES_POLICY_H
+#define POLICIES_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/str.h"
+
+enum variant { VARIANT_STABLE, VARIANT_CANARY, VARIANT_COUNT };
+extern const char *const variant_names[VARIANT_COUNT]; /* "stable", "canary" */
+
+enum {
+    ROLLOUT_NAME_MAX = 63,
+    VERSION_MAX = 128,       /* bytes of a version label, without terminator */
+    STEPS_MAX = 32,
+    CRITERIA_MAX = 16,       /* expanded: one per metric, test and quantile */
+    ENDPOINTS_MAX = 256,     /* per version */
+    WEIGHT_FULL_BP = 10000,  /* 100 % */
+};
+
+struct policy_endpoint {
+    const char *url;       /* as written: "http://127.0.0.1:9001" */
+    const char *host;      /* "127.0.0.1", "::1" (no brackets), "model.internal" */
+    const char *authority; /* "127.0.0.1:9001", for Host: endpoint and for labels */
+    uint16_t port;
+    uint32_t weight;       /* >= 1 */
+    struct source_pos at;
+};
+
+struct policy_version {
+    const char *version; /* NULL: this variant is absent (only the canary may be) */
+    const struct policy_endpoint *endpoints;
+    size_t endpoint_count;
+    struct source_pos at;
+};
+
+struct policy_header {
+    const char *name, *value; /* name lower case */
+};
+
+struct policy_match {
+    const char *const *hosts; /* lower case, no port; "*.models.example.com" is a wildcard */
+    size_t host_count;
+    const char *const *paths; /* prefixes that begin with '/' */
+    size_t path_count;
+    const char *const *methods;
+    size_t method_count;
+    const struct policy_header *headers;
+    size_t header_count;
+};
+
+enum approval { APPROVAL_NONE, APPROVAL_BEFORE, APPROVAL_AFTER, APPROVAL_COUNT };
+
+struct policy_step {
+    uint32_t weight_bp;    /* strictly rising, 1..10000 */
+    int64_t hold_ns;
+    uint64_t min_requests; /* canary requests dispatched in this step */
+    enum approval approval;
+};
+
+enum criterion_metric { METRIC_ERROR_RATE, METRIC_LATENCY, METRIC_COUNT };
+enum criterion_test {
+    TEST_MAX,          /* absolute: statistics "ABS" */
+    TEST_MAX_INCREASE, /* against the concurrent stable: "REL", r = 1, delta = limit */
+    TEST_COUNT,
+};
+
+struct policy_criterion {
+    const char *name; /* "error_rate max 1%", "latency p99 max 500ms": unique, for people and labels */
+    enum criterion_metric metric;
+    enum criterion_test test;
+    double quantile;  /* latency: 0.99; else 0 */
+    double limit;     /* rate: the share; latency: seconds */
+    int64_t limit_ns; /* latency: strict, bad iff latency > limit; else 0 */
+    double p0;        /* TEST_MAX: the null's probability of "bad": limit, or 1 - quantile */
+    double ratio, delta; /* TEST_MAX_INCREASE: r and delta of statistics REL */
+    struct source_pos at;
+};
+
+enum analysis_mode { MODE_ENFORCE, MODE_OBSERVE };
+enum on_undecided { UNDECIDED_HOLD, UNDECIDED_PROMOTE, UNDECIDED_ROLLBACK, UNDECIDED_PAUSE };
+
+struct policy_analysis {
+    enum analysis_mode mode;
+    double max_false_revert;  /* alpha, for the whole rollout */
+    double max_bad_promotion; /* beta, per absolute criterion */
+    int64_t slot_ns;          /* burst_guard.slot (tau) */
+    uint32_t min_bad_slots;   /* burst_guard.min_bad_slots (m); 0 = no guard */
+    uint32_t hard_down_failures; /* 0 = off */
+    int64_t hard_down_over_ns;
+    enum on_undecided on_undecided;
+    int64_t max_hold_ns;
+    const struct policy_criterion *criteria;
+    size_t criteria_count; /* 1..CRITERIA_MAX */
+};
+
+struct policy_upstream {
+    int64_t connect_timeout_ns;
+    int64_t first_byte_timeout_ns;
+    int64_t idle_timeout_ns;
+    int64_t total_timeout_ns;
+};
+
+struct policy {
+    const char *name;
+    bool start_auto; /* start: auto; false: manual */
+    struct policy_match match;
+    struct policy_version versions[VARIANT_COUNT];
+    const struct policy_step *steps;
+    size_t step_count; /* 1..STEPS_MAX */
+    struct policy_analysis analysis;
+    struct policy_upstream upstream;
+    const char *file; /* the path it came from */
+    struct source_pos at;
+    struct arena *arena; /* owns all of it; internal */
+};
+
+/* True when the policy names a canary. */
+static inline bool policy_has_canary(const struct policy *p)
+{
+    return p->versions[VARIANT_CANARY].version != NULL;
+}
+
+/* Parses and checks one policy document. All errors of the text land in `reterr` (the positions
+ * borrow `path`, which must outlive them). Returns 0 and *ret (free with policy_free), or -EINVAL
+ * with *ret untouched. Expands ${ENV}. Never logs. */
+int policy_parse(struct str path, struct str text, struct policy **ret, struct diagnostics *reterr);
+void policy_free(struct policy *);
+
+#endif
