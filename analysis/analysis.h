@@ -34,14 +34,14 @@ enum verdict { VERDICT_UNDECIDED, VERDICT_PASS, VERDICT_FAIL, VERDICT_NO_DATA, V
 extern const char *const verdict_names[VERDICT_COUNT];
 
 struct criterion_report {
-    enum verdict verdict;  /* FAIL: its own evidence reached threshold, or it carried the combined
-                              crossing; PASS: the no-harm evidence of this step suffices (TEST_MAX),
-                              or no alarm (TEST_MAX_INCREASE, with data) */
-    double log_e;          /* evidence against the canary (natural log; -inf is reported as -1e9) */
-    double threshold;      /* log(M / alpha): at this it alone reverts */
-    double no_harm;        /* logM(p0) of this step's settled requests; TEST_MAX only */
+    enum verdict verdict; /* FAIL: its own evidence reached threshold, or it carried the combined
+                             crossing; PASS: the no-harm evidence of this step suffices (TEST_MAX),
+                             or no alarm (TEST_MAX_INCREASE, with data) */
+    double log_e;         /* evidence against the canary (natural log; -inf is reported as -1e9) */
+    double threshold;     /* log(M / alpha): at this it alone reverts */
+    double no_harm;       /* logM(p0) of this step's settled requests; TEST_MAX only */
     double no_harm_threshold; /* log(1 / beta) */
-    uint64_t requests_more;/* if none of the next are bad: requests until no-harm; 0 = shown */
+    uint64_t requests_more;   /* if none of the next are bad: requests until no-harm; 0 = shown */
     /* this step, settled and in flight: */
     uint64_t requests[VARIANT_COUNT], bad[VARIANT_COUNT];
     double value[VARIANT_COUNT], lower[VARIANT_COUNT], upper[VARIANT_COUNT]; /* share of bad with

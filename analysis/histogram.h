@@ -2,7 +2,8 @@
  *
  * 128 linear buckets per power of two: a value is known to within 1/128 (0.8 %). Fixed memory;
  * 0 to HISTOGRAM_MAX_US (one hour), larger values land in the last bucket. The formula is that of
- * the design's vectors: x < 128: i = x; else e = floor(log2 x), i = (e-6)*128 + ((x >> (e-7)) & 127).
+ * the design's vectors: x < 128: i = x; else e = floor(log2 x), i = (e-6)*128 + ((x >> (e-7)) &
+ * 127).
  *
  * One writer, any readers: counters are relaxed atomics that only grow, so a reader's copy is a
  * consistent lower bound of each bucket.
@@ -26,7 +27,7 @@ struct histogram_view {
 };
 
 uint32_t histogram_bucket(uint64_t us);
-uint64_t histogram_upper_us(uint32_t bucket); /* exclusive upper edge */
+uint64_t histogram_upper_us(uint32_t bucket);       /* exclusive upper edge */
 void histogram_add(struct histogram *, int64_t ns); /* the writer; negative values are ignored */
 void histogram_merge(struct histogram_view *into, const struct histogram *);
 /* into -= earlier, bucket by bucket (earlier is an older copy of the same). */

@@ -13,10 +13,15 @@
  * n = dispatched - excluded[c] and s = bad[c]; a request in flight is a provisional ok. */
 struct slot_counts {
     uint32_t dispatched;
-    uint32_t settled;                 /* ended, one way or another; <= dispatched */
-    uint32_t bad[CRITERIA_MAX];       /* known bad, possibly while still in flight */
-    uint32_t excluded[CRITERIA_MAX];  /* not a sample of this criterion: client aborts; fast errors
-                                         for latency. Never also in bad */
+    uint32_t settled;                /* ended, one way or another; <= dispatched */
+    uint32_t errors;                 /* settled as an error (outcome_is_error), whether or not a
+                                        criterion asks for it: hard_down counts these */
+    uint32_t bad[CRITERIA_MAX];      /* known bad, possibly while still in flight */
+    uint32_t excluded[CRITERIA_MAX]; /* not a sample of this criterion: client aborts; fast errors
+                                        for latency. Never also in bad */
+    int32_t overdue[CRITERIA_MAX];   /* in flight and in bad already: the one counter that falls
+                                        again, when such a request ends. What may still turn out
+                                        bad is dispatched - settled - overdue[c] */
 };
 
 struct slot_delta {
@@ -27,14 +32,14 @@ struct slot_delta {
 
 struct observation {
     struct slot_delta *deltas; /* heap, grown as needed, kept between looks; at most one entry per
-                                  (epoch, slot), in order of first dispatch */
+                                  (epoch, slot), in rising order */
     size_t count, capacity;
 };
 
 void observation_init(struct observation *);
 void observation_deinit(struct observation *);
 void observation_clear(struct observation *);
-/* The entry of (epoch, slot), added zeroed when it is new. */
+/* The entry of (epoch, slot), added zeroed when it is new; borrowed until the next call. */
 struct slot_delta *observation_at(struct observation *, uint32_t epoch, int64_t slot);
 
 #endif

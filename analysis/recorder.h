@@ -4,8 +4,8 @@
  * that only grow. The control thread reads all shards with no handshake (bad before dispatched, so
  * that it can only err to the careful side). A stuck worker delays nothing.
  *
- *   worker:   recorder_dispatch → (recorder_sent) → recorder_finish, and recorder_sweep every 100 ms
- *   control:  recorder_read each tick; recorder_totals for status and metrics
+ *   worker:   recorder_dispatch → (recorder_sent) → recorder_finish, and recorder_sweep every 100
+ * ms control:  recorder_read each tick; recorder_totals for status and metrics
  *
  * Only a request's first attempt is evidence: it gets a ticket. All memory is allocated at first
  * dispatch of a rollout in a shard or from a bounded pool; recorder_dispatch never fails (when the
@@ -30,12 +30,12 @@ struct recorder_shard;
 
 /* Lives inside the attempt (proxy/attempt.h); no allocation. Fields are the recorder's. */
 struct recorder_ticket {
-    struct list in_flight; /* dispatch order, per shard and rollout */
+    struct list in_flight; /* in the wheel of its shard and rollout, by when it next may be late */
     void *cell;            /* NULL: not evidence or already finished */
     int64_t sent_ns;       /* 0 until the whole request is with the backend */
     int64_t unread_ns;     /* time in which the client did not read */
     uint32_t rollout;
-    uint32_t bad_mask;     /* criteria already marked bad */
+    uint32_t bad_mask; /* criteria already marked bad */
     uint8_t variant;
 };
 
@@ -73,9 +73,9 @@ void recorder_sweep(struct recorder_shard *, int64_t now_ns);
 void recorder_read(struct recorder *, uint32_t rollout, struct observation *obs);
 
 struct recorder_variant_totals {
-    uint64_t dispatched;                      /* first attempts */
+    uint64_t dispatched; /* first attempts */
     uint64_t retries;
-    uint64_t outcomes[OUTCOME_KIND_COUNT];    /* of first attempts */
+    uint64_t outcomes[OUTCOME_KIND_COUNT]; /* of first attempts */
 };
 struct recorder_totals {
     struct recorder_variant_totals variants[VARIANT_COUNT];

@@ -1,0 +1,311 @@
+/* A bounded table of blocks of cells, indexed by a sequence number that only rises.
+ *
+ * Why the reader is never optimistic, and never sees a value that could not have been. Every
+ * counter has one writer, which stores with release; the reader loads with acquire. So whoever has
+ * seen the k-th value of one counter sees everything the writer did before it. The writer counts a
+ * request in the order
+ *
+ *     dispatched → bad[c] → overdue[c]+1 → bad, excluded → errors → overdue[c]-1 → settled
+ *
+ * and the reader loads a cell's counters in the opposite order. Hence: of every request that it
+ * sees as settled it sees all marks (nothing bad passes as good); every mark it sees belongs to a
+ * request that it sees as dispatched (bad + excluded <= dispatched); every overdue request it sees
+ * is in bad; and an overdue request that ended counts at worst for one more look as undecided. The
+ * keys of a cell are plain memory, written before `published` is stored with release.
+ *
+ * Reuse. The writer only dispatches into the newest LOOKBACK cells, so the reader, which has read
+ * `published` first, knows that an older cell gets no more requests. Once all of those have settled
+ * nothing changes in it any more, and the reader moves `finished` past it (release). The writer
+ * takes blocks that lie wholly before `finished` (acquire). The reader's own copy of the counters,
+ * from which it forms increments, lives in the block and travels with it.
+ */
+#include "analysis/cells.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/check.h"
+
+enum {
+    BLOCK_CELLS = 32,
+    BLOCKS_MAX = CELLS_MAX / BLOCK_CELLS,
+    LOOKBACK = 4, /* an exchange may be dispatched with the weight of a moment ago */
+    CACHE_LINE = 64,
+};
+
+struct cell {
+    int64_t slot;
+    uint32_t epoch;
+    uint32_t index; /* in its block */
+    struct cell_block *block;
+};
+
+struct cell_block {
+    _Atomic uint32_t changes; /* any store to a counter of this block, wrapping */
+    uint32_t criteria;
+    _Atomic uint32_t *counts; /* BLOCK_CELLS x VARIANT_COUNT x stride, behind this struct */
+    struct cell_block *next_free;
+    struct cell cells[BLOCK_CELLS];
+    /* the reader's, on cache lines of its own */
+    _Alignas(CACHE_LINE) uint32_t seen_changes;
+    uint32_t *seen;
+};
+
+struct cells {
+    uint32_t criteria;
+    uint32_t stride; /* counters per variant */
+    struct cell_block *_Atomic table[BLOCKS_MAX];
+    /* the writer's */
+    uint64_t next;       /* = published */
+    uint64_t taken_back; /* blocks before this number are in no table */
+    struct cell_block *free_blocks;
+    _Alignas(CACHE_LINE) _Atomic uint64_t published; /* cells, by the writer */
+    _Alignas(CACHE_LINE) _Atomic uint64_t finished;  /* cells, by the reader */
+};
+
+struct cells *cells_new(size_t criteria_count)
+{
+    CHECK(criteria_count <= CRITERIA_MAX);
+    struct cells *cs = aligned_alloc(CACHE_LINE, sizeof *cs);
+    CHECK(cs != NULL);
+    memset(cs, 0, sizeof *cs);
+    cs->criteria = (uint32_t)criteria_count;
+    cs->stride = CELL_BAD + 3 * cs->criteria;
+    return cs;
+}
+
+void cells_free(struct cells *cs)
+{
+    if (cs == NULL)
+        return;
+    for (size_t i = 0; i < BLOCKS_MAX; i++)
+        free(atomic_load_explicit(&cs->table[i], memory_order_relaxed));
+    while (cs->free_blocks != NULL) {
+        struct cell_block *b = cs->free_blocks;
+        cs->free_blocks = b->next_free;
+        free(b);
+    }
+    free(cs);
+}
+
+static size_t counters_per_block(const struct cells *cs)
+{
+    return (size_t)BLOCK_CELLS * VARIANT_COUNT * cs->stride;
+}
+
+static size_t round_up(size_t bytes)
+{
+    return (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+}
+
+static struct cell_block *block_new(const struct cells *cs)
+{
+    size_t counts_size = round_up(counters_per_block(cs) * sizeof(uint32_t));
+    char *memory = aligned_alloc(CACHE_LINE, sizeof(struct cell_block) + 2 * counts_size);
+    CHECK(memory != NULL);
+    struct cell_block *b = (struct cell_block *)(void *)memory;
+    b->criteria = cs->criteria;
+    b->counts = (_Atomic uint32_t *)(void *)(memory + sizeof *b);
+    b->seen = (uint32_t *)(void *)(memory + sizeof *b + counts_size);
+    return b;
+}
+
+static void block_clear(struct cell_block *b, size_t counters)
+{
+    atomic_store_explicit(&b->changes, 0, memory_order_relaxed);
+    b->seen_changes = 0;
+    for (size_t i = 0; i < counters; i++)
+        atomic_store_explicit(&b->counts[i], 0, memory_order_relaxed);
+    memset(b->seen, 0, counters * sizeof b->seen[0]);
+}
+
+static struct cell_block *block_of(const struct cells *cs, uint64_t sequence)
+{
+    return atomic_load_explicit(&cs->table[sequence / BLOCK_CELLS % BLOCKS_MAX],
+                                memory_order_relaxed);
+}
+
+static struct cell *cell_of(const struct cells *cs, uint64_t sequence)
+{
+    return &block_of(cs, sequence)->cells[sequence % BLOCK_CELLS];
+}
+
+/* --- the writer ---------------------------------------------------------------------------- */
+
+static void take_back_finished(struct cells *cs)
+{
+    uint64_t finished = atomic_load_explicit(&cs->finished, memory_order_acquire);
+    for (; (cs->taken_back + 1) * BLOCK_CELLS <= finished; cs->taken_back++) {
+        size_t i = cs->taken_back % BLOCKS_MAX;
+        struct cell_block *b = atomic_load_explicit(&cs->table[i], memory_order_relaxed);
+        atomic_store_explicit(&cs->table[i], NULL, memory_order_relaxed);
+        b->next_free = cs->free_blocks;
+        cs->free_blocks = b;
+    }
+}
+
+static struct cell *append(struct cells *cs, uint32_t epoch, int64_t slot)
+{
+    uint32_t index = (uint32_t)(cs->next % BLOCK_CELLS);
+    if (index == 0) {
+        struct cell_block *fresh = cs->free_blocks;
+        if (fresh != NULL)
+            cs->free_blocks = fresh->next_free;
+        else
+            fresh = block_new(cs);
+        block_clear(fresh, counters_per_block(cs));
+        atomic_store_explicit(&cs->table[cs->next / BLOCK_CELLS % BLOCKS_MAX], fresh,
+                              memory_order_relaxed);
+    }
+    struct cell *cell = cell_of(cs, cs->next);
+    *cell = (struct cell){.slot = slot, .epoch = epoch, .index = index};
+    cell->block = block_of(cs, cs->next);
+    cs->next++;
+    atomic_store_explicit(&cs->published, cs->next, memory_order_release);
+    return cell;
+}
+
+struct cell *cells_take(struct cells *cs, uint32_t epoch, int64_t slot, bool *ret_overflow)
+{
+    struct cell *same_epoch = NULL;
+    uint64_t oldest = cs->next > LOOKBACK ? cs->next - LOOKBACK : 0;
+    for (uint64_t s = cs->next; s > oldest; s--) {
+        struct cell *cell = cell_of(cs, s - 1);
+        if (cell->epoch != epoch)
+            continue;
+        if (cell->slot == slot)
+            return cell;
+        if (same_epoch == NULL)
+            same_epoch = cell;
+    }
+    if (cs->next % BLOCK_CELLS == 0 ||
+        cs->next - cs->taken_back * BLOCK_CELLS >= CELLS_MAX - CELLS_RESERVED)
+        take_back_finished(cs);
+    uint64_t open = cs->next - cs->taken_back * BLOCK_CELLS;
+    if (open >= CELLS_MAX || (open >= CELLS_MAX - CELLS_RESERVED && same_epoch != NULL)) {
+        *ret_overflow = true;
+        return same_epoch != NULL ? same_epoch : cell_of(cs, cs->next - 1);
+    }
+    return append(cs, epoch, slot);
+}
+
+static size_t counter_index(uint32_t criteria, enum cell_counter counter, size_t criterion)
+{
+    if (counter < CELL_BAD)
+        return counter;
+    return CELL_BAD + (counter - CELL_BAD) * criteria + criterion;
+}
+
+void cell_add(struct cell *cell, enum variant variant, enum cell_counter counter, size_t criterion,
+              int32_t by)
+{
+    struct cell_block *b = cell->block;
+    uint32_t stride = CELL_BAD + 3 * b->criteria;
+    _Atomic uint32_t *count = &b->counts[(cell->index * VARIANT_COUNT + variant) * stride +
+                                         counter_index(b->criteria, counter, criterion)];
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + (uint32_t)by,
+                          memory_order_release);
+    /* After the counter: a reader that sees the change sees what changed, and one that missed the
+     * change finds it the next time. */
+    atomic_store_explicit(&b->changes, atomic_load_explicit(&b->changes, memory_order_relaxed) + 1,
+                          memory_order_release);
+}
+
+/* --- the reader ---------------------------------------------------------------------------- */
+
+static uint32_t load(const _Atomic uint32_t *count)
+{
+    return atomic_load_explicit(count, memory_order_acquire);
+}
+
+/* In the order that the comment at the top argues for; `now` has the layout of the cell. */
+static void load_variant(const _Atomic uint32_t *counts, uint32_t criteria, uint32_t *now)
+{
+    static const enum cell_counter per_criterion[] = {CELL_OVERDUE, CELL_EXCLUDED, CELL_BAD};
+
+    now[CELL_SETTLED] = load(&counts[CELL_SETTLED]);
+    for (size_t k = 0; k < ARRAY_LEN(per_criterion); k++) {
+        size_t first = counter_index(criteria, per_criterion[k], 0);
+        for (size_t c = 0; c < criteria; c++)
+            now[first + c] = load(&counts[first + c]);
+    }
+    now[CELL_ERRORS] = load(&counts[CELL_ERRORS]);
+    now[CELL_DISPATCHED] = load(&counts[CELL_DISPATCHED]);
+}
+
+static void emit(struct slot_counts *to, uint32_t criteria, const uint32_t *now,
+                 const uint32_t *seen)
+{
+    to->dispatched += now[CELL_DISPATCHED] - seen[CELL_DISPATCHED];
+    to->settled += now[CELL_SETTLED] - seen[CELL_SETTLED];
+    to->errors += now[CELL_ERRORS] - seen[CELL_ERRORS];
+    for (size_t c = 0; c < criteria; c++) {
+        size_t bad = counter_index(criteria, CELL_BAD, c);
+        size_t excluded = counter_index(criteria, CELL_EXCLUDED, c);
+        size_t overdue = counter_index(criteria, CELL_OVERDUE, c);
+        to->bad[c] += now[bad] - seen[bad];
+        to->excluded[c] += now[excluded] - seen[excluded];
+        to->overdue[c] += (int32_t)(now[overdue] - seen[overdue]);
+    }
+}
+
+static void read_cell(const struct cells *cs, struct cell_block *b, uint32_t index,
+                      struct observation *add_to)
+{
+    uint32_t now[VARIANT_COUNT * (CELL_BAD + 3 * CRITERIA_MAX)];
+    size_t first = (size_t)index * VARIANT_COUNT * cs->stride;
+    size_t count = (size_t)VARIANT_COUNT * cs->stride;
+    uint32_t *seen = &b->seen[first];
+
+    for (size_t v = 0; v < VARIANT_COUNT; v++)
+        load_variant(&b->counts[first + v * cs->stride], cs->criteria, &now[v * cs->stride]);
+    if (memcmp(now, seen, count * sizeof now[0]) == 0)
+        return;
+    const struct cell *cell = &b->cells[index];
+    struct slot_delta *delta = observation_at(add_to, cell->epoch, cell->slot);
+    for (size_t v = 0; v < VARIANT_COUNT; v++)
+        emit(&delta->variants[v], cs->criteria, &now[v * cs->stride], &seen[v * cs->stride]);
+    memcpy(seen, now, count * sizeof now[0]);
+}
+
+static bool all_settled(const struct cells *cs, uint64_t sequence)
+{
+    const uint32_t *seen =
+        block_of(cs, sequence)->seen + sequence % BLOCK_CELLS * VARIANT_COUNT * cs->stride;
+    for (size_t v = 0; v < VARIANT_COUNT; v++)
+        if (seen[v * cs->stride + CELL_SETTLED] != seen[v * cs->stride + CELL_DISPATCHED])
+            return false;
+    return true;
+}
+
+void cells_read(struct cells *cs, struct observation *add_to)
+{
+    uint64_t published = atomic_load_explicit(&cs->published, memory_order_acquire);
+    uint64_t finished = atomic_load_explicit(&cs->finished, memory_order_relaxed);
+    uint64_t closed = published; /* what it was before any counter was read */
+
+    for (uint64_t s = finished; s < published;) {
+        struct cell_block *b = block_of(cs, s);
+        uint64_t end = (s / BLOCK_CELLS + 1) * BLOCK_CELLS;
+        uint32_t changes = load(&b->changes);
+        if (changes != b->seen_changes) {
+            /* Again, after `changes`: it may tell of a cell that was opened since. */
+            published = atomic_load_explicit(&cs->published, memory_order_acquire);
+            for (uint64_t i = s; i < end && i < published; i++)
+                read_cell(cs, b, (uint32_t)(i % BLOCK_CELLS), add_to);
+            b->seen_changes = changes;
+        }
+        s = end;
+    }
+    while (finished + LOOKBACK < closed && all_settled(cs, finished))
+        finished++;
+    atomic_store_explicit(&cs->finished, finished, memory_order_release);
+}
+
+size_t cells_open(const struct cells *cs)
+{
+    return (size_t)(atomic_load_explicit(&cs->published, memory_order_relaxed) -
+                    atomic_load_explicit(&cs->finished, memory_order_relaxed));
+}
