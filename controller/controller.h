@@ -15,17 +15,18 @@
 #include "analysis/recorder.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "controller/command.h"
 #include "controller/store.h"
 #include "policies/policy_set.h"
 
 struct controller;
 
 struct controller_event {
-    uint64_t id;        /* rising, from 1 */
+    uint64_t id; /* rising, from 1 */
     int64_t wall_ns;
-    const char *type;   /* "rollout.started", "step.advanced", ... product events */
+    const char *type; /* "rollout.started", "step.advanced", ... product events */
     const char *rollout;
-    const char *json;   /* the event's whole document: {"id","time","type","rollout",...} */
+    const char *json; /* the event's whole document: {"id","time","type","rollout",...} */
 };
 
 struct controller_ports {
@@ -47,26 +48,6 @@ void controller_free(struct controller *);
 
 /* Every 100 ms. */
 void controller_tick(struct controller *);
-
-enum command_kind { COMMAND_PROMOTE, COMMAND_PAUSE, COMMAND_RESUME, COMMAND_APPROVE,
-                    COMMAND_ROLLBACK, COMMAND_RETRY, COMMAND_KIND_COUNT };
-extern const char *const command_names[COMMAND_KIND_COUNT]; /* "promote", ... */
-
-struct command {
-    enum command_kind kind;
-    bool full;           /* promote: to the end */
-    bool force;          /* promote: past a failed criterion */
-    bool zero;           /* pause: at weight 0 */
-    uint32_t expect_step; /* 1-based; 0 = not given */
-    char reason[256], who[64];
-};
-
-/* What became of a command. ok: `detail` says what happens now. Refused: `title` and `detail` name
- * phase and way out (HTTP 409). */
-struct command_result {
-    bool ok;
-    char title[96], detail[256];
-};
 
 /* -ENOENT: no such rollout. Otherwise 0 and *ret. */
 int controller_command(struct controller *, const char *rollout, const struct command *,

@@ -1,0 +1,302 @@
+/* The operator's verbs. Each says what happens now, or refuses with what would help. A command may
+ * skip waiting (the hold, the evidence that is still missing), but a sign of harm only with force.
+ */
+#include "controller/command.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/units.h"
+#include "controller/transition.h"
+
+const char *const command_names[COMMAND_KIND_COUNT] = {
+    [COMMAND_PROMOTE] = "promote", [COMMAND_PAUSE] = "pause",       [COMMAND_RESUME] = "resume",
+    [COMMAND_APPROVE] = "approve", [COMMAND_ROLLBACK] = "rollback", [COMMAND_RETRY] = "retry",
+};
+
+enum { WHERE_MAX = 96 };
+
+static void accept(struct transition *t, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+static void refuse(struct transition *t, const char *title, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void accept(struct transition *t, const char *fmt, ...)
+{
+    struct command_result *r = &t->ret->result;
+    va_list args;
+
+    r->ok = true;
+    va_start(args, fmt);
+    vsnprintf(r->detail, sizeof(r->detail), fmt, args);
+    va_end(args);
+}
+
+static void refuse(struct transition *t, const char *title, const char *fmt, ...)
+{
+    struct command_result *r = &t->ret->result;
+    va_list args;
+
+    r->ok = false;
+    snprintf(r->title, sizeof(r->title), "%s", title);
+    va_start(args, fmt);
+    vsnprintf(r->detail, sizeof(r->detail), fmt, args);
+    va_end(args);
+}
+
+static const char *percent(uint32_t weight_bp, char to[static UNITS_TEXT_MAX])
+{
+    return units_share_text(weight_bp / (double)WEIGHT_FULL_BP, to);
+}
+
+/* "progressing at step 2 of 4 (25%)" */
+static const char *where(const struct transition *t, char to[static WHERE_MAX])
+{
+    const struct rollout_state *s = &t->ret->state;
+    char weight[UNITS_TEXT_MAX];
+
+    if (s->step == 0)
+        snprintf(to, WHERE_MAX, "%s, before step 1", phase_names[s->phase]);
+    else
+        snprintf(to, WHERE_MAX, "%s at step %u of %zu (%s)", phase_names[s->phase], s->step,
+                 t->policy->step_count, percent(s->weight_bp, weight));
+    return to;
+}
+
+static bool refuse_final(struct transition *t, const char *verb)
+{
+    const char *name = t->policy->name;
+    const char *version = t->ret->state.canary_version;
+    char title[96];
+
+    snprintf(title, sizeof(title), "cannot %s", verb);
+    switch (t->ret->state.phase) {
+    case PHASE_IDLE:
+        refuse(t, title, "%s is idle: there is no canary; add one to its policy", name);
+        return true;
+    case PHASE_PROMOTED:
+        refuse(t, title, "%s is promoted: %s serves everything; `sluice rollback %s` takes it back",
+               name, version, name);
+        return true;
+    case PHASE_ROLLED_BACK:
+        refuse(t, title,
+               "%s is rolled_back: %s gets no traffic; `sluice retry %s` starts it again, or "
+               "release another version",
+               name, version, name);
+        return true;
+    case PHASE_PENDING:
+    case PHASE_SMOKE_TESTING:
+    case PHASE_PROGRESSING:
+    case PHASE_PAUSED:
+    case PHASE_AWAITING_APPROVAL:
+    case PHASE_BAKING:
+    case PHASE_COUNT:
+        break;
+    }
+    return false;
+}
+
+/* A criterion that fails, or whose evidence is half way there, is passed only by force. */
+static bool refuse_harm(struct transition *t)
+{
+    const struct analysis_report *r = t->report;
+    bool fails = r->revert || r->hard_down;
+
+    for (size_t i = 0; i < r->count; i++)
+        fails = fails || r->criteria[i].verdict == VERDICT_FAIL;
+    if (!fails && !r->alarm)
+        return false;
+    if (r->hard_down && !r->revert)
+        refuse(t, "the canary is down",
+               "its last %llu requests failed in a row; --force promotes it all the same",
+               (unsigned long long)r->run_failures);
+    else
+        refuse(t, fails ? "a criterion fails" : "a criterion is close to failing",
+               "%s: evidence %.1f of %.1f needed to take the canary back; wait until it has "
+               "settled, or --force",
+               t->policy->analysis.criteria[r->worst].name, r->log_e, r->threshold);
+    return true;
+}
+
+static void promote(struct transition *t, const struct command *c)
+{
+    const struct rollout_state *s = &t->ret->state;
+    char weight[UNITS_TEXT_MAX];
+
+    if (refuse_final(t, "promote"))
+        return;
+    if (s->phase == PHASE_PAUSED) {
+        refuse(t, "the rollout is paused", "`sluice resume %s` first", t->policy->name);
+        return;
+    }
+    if (t->policy->analysis.mode == MODE_OBSERVE && (s->step > 0 || c->full)) {
+        refuse(t, "the policy only observes",
+               "analysis.mode of %s is observe, which moves nothing; set it to enforce",
+               t->policy->name);
+        return;
+    }
+    if (!c->force && refuse_harm(t))
+        return;
+    /* Passing a verdict by force makes it void: the next look would undo the order at once. */
+    if (t->report->revert || t->report->hard_down)
+        t->reset_evidence = true;
+    if (c->full || s->step >= t->policy->step_count) {
+        transition_promote(t, CAUSE_COMMAND);
+        accept(t, "promoted: %s serves 100%% of the traffic", s->canary_version);
+    } else if (s->step == 0) {
+        t->ret->state.approved = true;
+        transition_start(t, CAUSE_COMMAND);
+        accept(t, "started: %s gets %s of the traffic", s->canary_version,
+               percent(s->weight_bp, weight));
+    } else {
+        transition_step(t, s->step + 1, EVENT_STEP_ADVANCED, CAUSE_COMMAND);
+        accept(t, "step %u of %zu: %s gets %s of the traffic", s->step, t->policy->step_count,
+               s->canary_version, percent(s->weight_bp, weight));
+    }
+}
+
+static void pause(struct transition *t, const struct command *c)
+{
+    const struct rollout_state *s = &t->ret->state;
+    char weight[UNITS_TEXT_MAX];
+
+    if (refuse_final(t, "pause"))
+        return;
+    if (s->phase == PHASE_PENDING) {
+        refuse(t, "cannot pause",
+               "%s is pending: nothing has started; it waits for `sluice promote %s`",
+               t->policy->name, t->policy->name);
+        return;
+    }
+    if (s->phase == PHASE_PAUSED && (!c->zero || s->weight_bp == 0)) {
+        refuse(t, "already paused", "%s is paused at %s; `sluice resume %s` goes on",
+               t->policy->name, percent(s->weight_bp, weight), t->policy->name);
+        return;
+    }
+    transition_pause(t, c->zero, CAUSE_COMMAND);
+    accept(t, "paused at %s; a failed criterion still takes the canary back",
+           percent(s->weight_bp, weight));
+}
+
+static void resume(struct transition *t)
+{
+    const struct rollout_state *s = &t->ret->state;
+    char at[WHERE_MAX];
+
+    if (refuse_final(t, "resume"))
+        return;
+    if (s->phase != PHASE_PAUSED) {
+        refuse(t, "not paused", "%s is %s: there is nothing to resume%s", t->policy->name,
+               where(t, at),
+               s->phase == PHASE_AWAITING_APPROVAL ? "; it waits for `sluice approve`" : "");
+        return;
+    }
+    /* From weight 0 back up: not past a criterion that has failed meanwhile. */
+    if (s->zeroed && t->policy->analysis.mode == MODE_ENFORCE &&
+        (t->report->revert || t->report->hard_down)) {
+        refuse_harm(t);
+        return;
+    }
+    transition_resume(t);
+    accept(t, "%s", where(t, at));
+}
+
+static void approve(struct transition *t)
+{
+    const struct rollout_state *s = &t->ret->state;
+    const char *name = t->policy->name;
+    char at[WHERE_MAX], weight[UNITS_TEXT_MAX];
+
+    if (refuse_final(t, "approve"))
+        return;
+    if (s->phase == PHASE_PAUSED) {
+        refuse(t, "the rollout is paused", "`sluice resume %s` first", name);
+        return;
+    }
+    if (s->phase == PHASE_PENDING) {
+        refuse(t, "nothing waits for approval", "%s is pending: `sluice promote %s` starts it",
+               name, name);
+        return;
+    }
+    if (s->phase != PHASE_AWAITING_APPROVAL) {
+        refuse(t, "nothing waits for approval",
+               "%s is %s and goes on by itself; `sluice promote %s` skips the hold", name,
+               where(t, at), name);
+        return;
+    }
+    transition_approve(t);
+    if (s->step < t->policy->step_count)
+        accept(t, "approved: goes to step %u of %zu (%s)", s->step + 1, t->policy->step_count,
+               percent(t->policy->steps[s->step].weight_bp, weight));
+    else
+        accept(t, "approved: goes on to be promoted");
+}
+
+static void rollback(struct transition *t)
+{
+    const struct rollout_state *s = &t->ret->state;
+
+    if (s->phase != PHASE_PROMOTED && refuse_final(t, "roll back"))
+        return;
+    transition_rollback(t, CAUSE_COMMAND);
+    accept(t, "rolled back: %s gets no traffic, %s serves", s->canary_version,
+           t->policy->versions[VARIANT_STABLE].version);
+}
+
+static void retry(struct transition *t)
+{
+    const struct rollout_state *s = &t->ret->state;
+    char at[WHERE_MAX], weight[UNITS_TEXT_MAX];
+
+    if (s->phase != PHASE_ROLLED_BACK) {
+        refuse(t, "not rolled back", "%s is %s: retry starts a rolled back canary again",
+               t->policy->name, where(t, at));
+        return;
+    }
+    transition_start(t, CAUSE_COMMAND);
+    if (s->phase == PHASE_AWAITING_APPROVAL)
+        accept(t, "starts again when step 1 is approved");
+    else
+        accept(t, "started again: %s gets %s of the traffic, on fresh evidence", s->canary_version,
+               percent(s->weight_bp, weight));
+}
+
+void command_apply(struct transition *t, const struct command *c)
+{
+    char at[WHERE_MAX];
+
+    if (c->expect_step != 0 && c->expect_step != t->ret->state.step) {
+        refuse(t, "the rollout has moved on", "%s is %s, not at step %u; nothing was done",
+               t->policy->name, where(t, at), c->expect_step);
+        return;
+    }
+    switch (c->kind) {
+    case COMMAND_PROMOTE:
+        promote(t, c);
+        return;
+    case COMMAND_PAUSE:
+        pause(t, c);
+        return;
+    case COMMAND_RESUME:
+        resume(t);
+        return;
+    case COMMAND_APPROVE:
+        approve(t);
+        return;
+    case COMMAND_ROLLBACK:
+        rollback(t);
+        return;
+    case COMMAND_RETRY:
+        retry(t);
+        return;
+    case COMMAND_KIND_COUNT:
+        UNREACHABLE();
+    }
+}
+
+void command_refuse_changed(struct transition *t)
+{
+    refuse(t, "the canary has changed", "%s has another canary than it had; look, then try again",
+           t->policy->name);
+}
