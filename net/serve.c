@@ -1,0 +1,222 @@
+/* The server itself: its listening socket, the connections it owns and one timer that enforces
+ * every deadline. The socket is made, bound and listened on by hand before libuv sees it: libuv
+ * 1.44 knows no SO_REUSEPORT, and a failed start then leaves no handle that would need a loop turn
+ * to go away.
+ */
+#include "net/serve.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "net/serve_internal.h"
+
+enum { BACKLOG = 1024, SWEEP_MS_MAX = 500, SWEEP_MS_MIN = 5 };
+
+int64_t serve_now_ns(const struct serve *s)
+{
+    return (int64_t)uv_now(s->loop) * NS_PER_MS;
+}
+
+void serve_handle_closed(struct serve *s)
+{
+    CHECK(s->handles > 0);
+    if (--s->handles > 0 || !s->closing)
+        return;
+    while (s->pool != NULL) {
+        struct serve_request *r = s->pool;
+
+        s->pool = r->next_free;
+        serve_request_give(NULL, r);
+    }
+    strbuf_deinit(&s->head);
+    free(s);
+}
+
+static void on_server_handle_closed(uv_handle_t *handle)
+{
+    serve_handle_closed(handle->data);
+}
+
+static void refresh_date(struct serve *s)
+{
+    time_t now = time(NULL);
+    struct tm tm;
+
+    gmtime_r(&now, &tm);
+    strftime(s->date, sizeof(s->date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct serve *s = timer->data;
+    int64_t now_ns = serve_now_ns(s);
+
+    refresh_date(s);
+    for (struct list *l = s->conns.next, *next; l != &s->conns; l = next) {
+        next = l->next;
+        serve_conn_sweep(CONTAINER_OF(l, struct serve_conn, node), now_ns);
+    }
+}
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+    if (status == 0)
+        serve_conn_accept(listener->data);
+}
+
+/* --- the socket --- */
+
+static int parse_address(const struct serve_options *o, struct sockaddr_storage *ret,
+                         socklen_t *ret_len)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
+
+    if (uv_ip4_addr(o->host, o->port, v4) == 0) {
+        *ret_len = sizeof(*v4);
+        return 0;
+    }
+    if (uv_ip6_addr(o->host, o->port, v6) == 0) {
+        *ret_len = sizeof(*v6);
+        return 0;
+    }
+    return -EINVAL;
+}
+
+static int bind_and_listen(int fd, const struct serve_options *o, const struct sockaddr *address,
+                           socklen_t len)
+{
+    int on = 1;
+
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
+        return -errno;
+    if (o->reuseport && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
+        return -errno;
+    if (bind(fd, address, len) != 0 || listen(fd, BACKLOG) != 0)
+        return -errno;
+    return 0;
+}
+
+static int open_listener(const struct serve_options *o, int *ret_fd, struct error *reterr)
+{
+    struct sockaddr_storage address;
+    socklen_t len = 0;
+
+    if (parse_address(o, &address, &len) != 0) {
+        error_set(reterr, -EINVAL, "cannot listen on \"%s\": not a numeric address", o->host);
+        error_hint(reterr, "write it like 127.0.0.1 or ::1");
+        return -EINVAL;
+    }
+    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int code = fd < 0 ? -errno : bind_and_listen(fd, o, (struct sockaddr *)&address, len);
+    if (code == 0) {
+        *ret_fd = fd;
+        return 0;
+    }
+    if (fd >= 0)
+        close(fd);
+    bool v6 = address.ss_family == AF_INET6;
+    return error_set(reterr, code, "cannot listen on %s%s%s:%u: %s", v6 ? "[" : "", o->host,
+                     v6 ? "]" : "", (unsigned)o->port, strerror(-code));
+}
+
+static uint16_t bound_port(const uv_tcp_t *tcp)
+{
+    struct sockaddr_storage name;
+    int len = sizeof(name);
+
+    if (uv_tcp_getsockname(tcp, (struct sockaddr *)&name, &len) != 0)
+        return 0;
+    return ntohs(name.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&name)->sin6_port
+                                            : ((struct sockaddr_in *)&name)->sin_port);
+}
+
+/* --- life --- */
+
+static struct serve_options with_defaults(const struct serve_options *o)
+{
+    struct serve_options r = *o;
+
+    r.head_max = r.head_max != 0 ? r.head_max : 64 * 1024;
+    r.body_max = r.body_max != 0 ? r.body_max : 1024 * 1024;
+    r.connections_max = r.connections_max != 0 ? r.connections_max : 1024;
+    r.request_timeout_ns = r.request_timeout_ns != 0 ? r.request_timeout_ns : 30 * NS_PER_SEC;
+    r.idle_timeout_ns = r.idle_timeout_ns != 0 ? r.idle_timeout_ns : 75 * NS_PER_SEC;
+    r.host = NULL; /* the caller's, not kept */
+    return r;
+}
+
+static uint64_t sweep_interval_ms(const struct serve_options *o)
+{
+    int64_t shortest_ns =
+        o->request_timeout_ns < o->idle_timeout_ns ? o->request_timeout_ns : o->idle_timeout_ns;
+    int64_t ms = shortest_ns / 4 / NS_PER_MS;
+
+    return (uint64_t)(ms < SWEEP_MS_MIN ? SWEEP_MS_MIN : ms > SWEEP_MS_MAX ? SWEEP_MS_MAX : ms);
+}
+
+int serve_start(uv_loop_t *loop, const struct serve_options *options, struct serve **ret,
+                struct error *reterr)
+{
+    CHECK(options->handler != NULL);
+    int fd = -1;
+    int code = open_listener(options, &fd, reterr);
+    if (code != 0)
+        return code;
+
+    signal(SIGPIPE, SIG_IGN); /* libuv writes with write(2) */
+    struct serve *s = xcalloc(1, sizeof(*s));
+    s->loop = loop;
+    s->options = with_defaults(options);
+    list_init(&s->conns);
+    strbuf_init(&s->head, SERVE_EXTRA_MAX + 4096);
+    refresh_date(s);
+    uv_timer_init(loop, &s->sweep);
+    uv_tcp_init(loop, &s->listener);
+    s->sweep.data = s->listener.data = s;
+    s->handles = 2;
+
+    code = uv_tcp_open(&s->listener, fd);
+    if (code != 0)
+        close(fd);
+    else
+        code = uv_listen((uv_stream_t *)&s->listener, BACKLOG, on_connection);
+    if (code != 0) {
+        serve_close(s);
+        return error_set(reterr, code, "cannot listen on %s: %s", options->host, uv_strerror(code));
+    }
+    s->port = bound_port(&s->listener);
+    uint64_t interval_ms = sweep_interval_ms(&s->options);
+    uv_timer_start(&s->sweep, on_sweep, interval_ms, interval_ms);
+    *ret = s;
+    return 0;
+}
+
+uint16_t serve_port(const struct serve *s)
+{
+    return s->port;
+}
+
+void serve_close(struct serve *s)
+{
+    if (s == NULL || s->closing)
+        return;
+    s->closing = true;
+    uv_close((uv_handle_t *)&s->listener, on_server_handle_closed);
+    uv_close((uv_handle_t *)&s->sweep, on_server_handle_closed);
+    for (struct list *l = s->conns.next, *next; l != &s->conns; l = next) {
+        next = l->next;
+        serve_conn_drop(CONTAINER_OF(l, struct serve_conn, node), false);
+    }
+}
