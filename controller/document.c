@@ -1,0 +1,193 @@
+/* The rollout's document, built from copies: it may be kept as long as one likes. */
+#include "controller/document.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "analysis/outcome.h"
+#include "base/clock.h"
+#include "base/units.h"
+
+static const char *const approval_names[APPROVAL_COUNT] = {
+    [APPROVAL_NONE] = "none", [APPROVAL_BEFORE] = "before", [APPROVAL_AFTER] = "after"};
+static const char *const action_names[] = {
+    [NEXT_NONE] = "none", [NEXT_STEP] = "step", [NEXT_PROMOTE] = "promote"};
+
+/* A step without any request for so long deserves a sentence. */
+#define SILENCE_NS (60 * NS_PER_SEC)
+
+static json_t *count(uint64_t n)
+{
+    return n > INT64_MAX ? json_null() : json_integer((json_int_t)n);
+}
+
+/* --- problems --------------------------------------------------------------------------------- */
+
+static void add_problem(json_t *problems, const char *text)
+{
+    json_array_append_new(problems, json_text(text));
+}
+
+static json_t *problems(const struct engine *e)
+{
+    const struct policy *policy = e->policy;
+    const struct rollout_state *s = &e->state;
+    json_t *all = json_array();
+    char text[256], time[UNITS_TEXT_MAX];
+
+    if (policy_has_canary(policy) && rollout_canary(policy) == NULL) {
+        snprintf(text, sizeof(text),
+                 "the canary's version is stable's, %.100s: nothing to roll out",
+                 policy->versions[VARIANT_CANARY].version);
+        add_problem(all, text);
+    }
+    if (s->phase == PHASE_PROGRESSING && e->report.step_requests == 0 && s->held_ns >= SILENCE_NS) {
+        snprintf(text, sizeof(text), "no request has reached the canary in this step, for %s",
+                 units_duration_text(s->held_ns / NS_PER_SEC * NS_PER_SEC, time));
+        add_problem(all, text);
+    }
+    if (s->undecided && s->phase != PHASE_ROLLED_BACK && s->phase != PHASE_PROMOTED) {
+        snprintf(text, sizeof(text), "max_hold (%s) is over and the step is undecided",
+                 units_duration_text(policy->analysis.max_hold_ns, time));
+        add_problem(all, text);
+    }
+    if (e->owed)
+        add_problem(all, "the store does not take the present state; the log says why");
+    return all;
+}
+
+/* --- next ------------------------------------------------------------------------------------- */
+
+static json_t *next(const struct engine *e)
+{
+    struct rollout_next n;
+    char text[NEXT_TEXT_MAX];
+    json_t *o = json_object();
+
+    rollout_next(e->policy, &e->state, &e->report, &n);
+    json_object_set_new(o, "action", json_text(action_names[n.action]));
+    json_object_set_new(o, "weight", json_percent(n.weight_bp));
+    json_object_set_new(o, "hold_seconds_left", json_seconds(n.hold_left_ns));
+    json_object_set_new(o, "requests_seen", count(n.requests_seen));
+    json_object_set_new(o, "requests_needed", count(n.requests_needed));
+    json_object_set_new(o, "evidence_needed", json_boolean(n.evidence_needed));
+    json_object_set_new(o, "evidence_requests_left",
+                        n.evidence_missing && n.evidence_requests_left == 0
+                            ? json_null()
+                            : count(n.evidence_requests_left));
+    json_object_set_new(o, "approval", json_boolean(n.approval));
+    json_object_set_new(o, "text", json_text(document_next_text(e, &n, text)));
+    return o;
+}
+
+/* --- traffic ---------------------------------------------------------------------------------- */
+
+static json_t *quantile_ms(const struct histogram_view *h, double q)
+{
+    int64_t ns = h == NULL ? -1 : histogram_quantile_ns(h, q);
+
+    return ns < 0 ? json_null() : json_number((double)ns / (double)NS_PER_MS);
+}
+
+static json_t *traffic(const struct document_source *src, enum variant v)
+{
+    const struct recorder_variant_totals *totals = &src->step[v];
+    const struct histogram_view *h = src->latency.variants[v];
+    json_t *o = json_object(), *outcomes = json_object(), *latency = json_object();
+    uint64_t errors = 0;
+
+    for (int k = 0; k < OUTCOME_KIND_COUNT; k++) {
+        if (outcome_is_error((enum outcome_kind)k))
+            errors += totals->outcomes[k];
+        if (totals->outcomes[k] > 0)
+            json_object_set_new(outcomes, outcome_names[k], count(totals->outcomes[k]));
+    }
+    json_object_set_new(latency, "p50", quantile_ms(h, 0.5));
+    json_object_set_new(latency, "p90", quantile_ms(h, 0.9));
+    json_object_set_new(latency, "p99", quantile_ms(h, 0.99));
+    json_object_set_new(o, "version", json_text(src->engine->policy->versions[v].version));
+    json_object_set_new(o, "requests", count(totals->dispatched));
+    json_object_set_new(o, "requests_per_second",
+                        src->rate[v] < 0 ? json_null() : json_number(src->rate[v]));
+    json_object_set_new(o, "errors", count(errors));
+    json_object_set_new(o, "outcomes", outcomes);
+    json_object_set_new(o, "latency_ms", latency);
+    return o;
+}
+
+static json_t *plan(const struct policy *policy)
+{
+    json_t *all = json_array();
+
+    for (size_t i = 0; i < policy->step_count; i++) {
+        const struct policy_step *step = &policy->steps[i];
+        json_t *o = json_object();
+        json_object_set_new(o, "weight", json_percent(step->weight_bp));
+        json_object_set_new(o, "hold_seconds", json_seconds(step->hold_ns));
+        json_object_set_new(o, "min_requests", count(step->min_requests));
+        json_object_set_new(o, "approval", json_text(approval_names[step->approval]));
+        json_array_append_new(all, o);
+    }
+    return all;
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+static void add_place(json_t *o, const struct engine *e)
+{
+    const struct policy *policy = e->policy;
+    const struct rollout_state *s = &e->state;
+    const char *canary = policy->versions[VARIANT_CANARY].version;
+    const char *stable = policy->versions[VARIANT_STABLE].version;
+    bool most = 2 * s->weight_bp > WEIGHT_FULL_BP;
+
+    json_object_set_new(o, "rollout", json_text(policy->name));
+    json_object_set_new(o, "phase", json_text(phase_names[s->phase]));
+    json_object_set_new(o, "step", json_integer(s->step));
+    json_object_set_new(o, "steps", json_integer((json_int_t)policy->step_count));
+    json_object_set_new(o, "weight", json_percent(s->weight_bp));
+    json_object_set_new(o, "stable", json_text(stable));
+    json_object_set_new(o, "canary", json_text(canary));
+    json_object_set_new(o, "serving", json_text(most ? canary : stable));
+    json_object_set_new(o, "mode",
+                        json_text(policy->analysis.mode == MODE_OBSERVE ? "observe" : "enforce"));
+    json_object_set_new(o, "frozen", json_false());
+    json_object_set_new(o, "problems", problems(e));
+}
+
+static void add_times(json_t *o, const struct document_source *src)
+{
+    const struct rollout_state *s = &src->engine->state;
+    const struct policy_step *step = rollout_step(src->engine->policy, s);
+    char when[WALL_TEXT_MAX];
+
+    json_object_set_new(o, "started",
+                        src->started_wall_ns == 0
+                            ? json_null()
+                            : json_text(wall_to_text(src->started_wall_ns, when)));
+    json_object_set_new(o, "phase_seconds", json_seconds(s->phase_ns));
+    json_object_set_new(o, "held_seconds", json_seconds(s->held_ns));
+    json_object_set_new(o, "hold_seconds", json_seconds(step == NULL ? 0 : step->hold_ns));
+}
+
+json_t *document_new(const struct document_source *src)
+{
+    const struct engine *e = src->engine;
+    json_t *o = json_object(), *both = json_object();
+
+    add_place(o, e);
+    add_times(o, src);
+    json_object_set_new(o, "evidence", evidence_json_combined(&e->report));
+    json_object_set_new(o, "criteria",
+                        evidence_json_criteria(e->policy, &e->report, &src->latency));
+    json_object_set_new(o, "hard_down", evidence_json_hard_down(e->policy, &e->report));
+    json_object_set_new(o, "next", next(e));
+    json_object_set_new(both, "stable", traffic(src, VARIANT_STABLE));
+    json_object_set_new(both, "canary",
+                        policy_has_canary(e->policy) ? traffic(src, VARIANT_CANARY) : json_null());
+    json_object_set_new(o, "traffic", both);
+    json_object_set_new(o, "plan", plan(e->policy));
+    json_object_set_new(o, "decision",
+                        src->decision == NULL ? json_null() : json_incref(src->decision));
+    return o;
+}

@@ -1,0 +1,94 @@
+/* One ring for both: each event is a decision's. The event's JSON is the decision's with the event
+ * number as "id" and the decision's own id as "decision".
+ */
+#include "controller/events.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/check.h"
+
+struct entry {
+    struct controller_event event; /* owns its json */
+    char decision_id[DECISION_ID_MAX];
+    char *decision;
+};
+
+struct events {
+    uint64_t last; /* id of the newest; entries[(id - 1) % EVENTS_MAX] */
+    struct entry entries[EVENTS_MAX];
+};
+
+struct events *events_new(void)
+{
+    return xcalloc(1, sizeof(struct events));
+}
+
+static void clear(struct entry *e)
+{
+    free((void *)(uintptr_t)e->event.json);
+    free(e->decision);
+    memset(e, 0, sizeof(*e));
+}
+
+void events_free(struct events *events)
+{
+    if (events == NULL)
+        return;
+    for (size_t i = 0; i < EVENTS_MAX; i++)
+        clear(&events->entries[i]);
+    free(events);
+}
+
+static char *event_text(const struct decision_record *r, uint64_t id)
+{
+    json_t *o = json_copy(r->json);
+
+    json_object_set_new(o, "id", json_integer((json_int_t)id));
+    json_object_set_new(o, "decision", json_text(r->id));
+    char *text = json_dumps(o, JSON_COMPACT);
+    json_decref(o);
+    CHECK(text != NULL);
+    return text;
+}
+
+const struct controller_event *events_add(struct events *events, const struct decision_record *r,
+                                          const char *rollout)
+{
+    uint64_t id = ++events->last;
+    struct entry *e = &events->entries[(id - 1) % EVENTS_MAX];
+
+    clear(e);
+    e->event = (struct controller_event){.id = id,
+                                         .wall_ns = r->wall_ns,
+                                         .type = event_names[r->event],
+                                         .rollout = rollout,
+                                         .json = event_text(r, id)};
+    snprintf(e->decision_id, sizeof(e->decision_id), "%s", r->id);
+    e->decision = json_dumps(r->json, JSON_COMPACT);
+    CHECK(e->decision != NULL);
+    return &e->event;
+}
+
+size_t events_after(const struct events *events, uint64_t after, struct controller_event *ret,
+                    size_t max)
+{
+    uint64_t oldest = events->last > EVENTS_MAX ? events->last - EVENTS_MAX : 0;
+    size_t n = 0;
+
+    for (uint64_t id = (after > oldest ? after : oldest) + 1; id <= events->last && n < max; id++)
+        ret[n++] = events->entries[(id - 1) % EVENTS_MAX].event;
+    return n;
+}
+
+json_t *events_decision(const struct events *events, const char *id)
+{
+    for (size_t i = 0; i < EVENTS_MAX; i++) {
+        const struct entry *e = &events->entries[i];
+        if (e->decision != NULL && strcmp(e->decision_id, id) == 0)
+            return json_loads(e->decision, 0, NULL);
+    }
+    return NULL;
+}
