@@ -21,7 +21,8 @@ struct analysis;
 struct analysis *analysis_new(const struct policy *); /* the policy outlives it */
 void analysis_free(struct analysis *);
 
-/* Fresh evidence (a new canary, a retry). */
+/* Fresh evidence (a new canary, a retry). Until analysis_weight is called nothing is counted, and
+ * outcomes of requests routed with an older epoch than that call's never are. */
 void analysis_reset(struct analysis *);
 /* The weight changed: closes the current slot; requests routed with `epoch` saw `weight_bp`. A step
  * start gets its start weight and fresh own-step counts. Call before the proxies get the weight. */
@@ -39,7 +40,8 @@ struct criterion_report {
                              or no alarm (TEST_MAX_INCREASE, with data) */
     double log_e;         /* evidence against the canary (natural log; -inf is reported as -1e9) */
     double threshold;     /* log(M / alpha): at this it alone reverts */
-    double no_harm;       /* logM(p0) of this step's settled requests; TEST_MAX only */
+    double no_harm;       /* logM(p0) of this step's requests, undecided ones taken as
+                              bad; 0 while the share is not below p0. TEST_MAX only */
     double no_harm_threshold; /* log(1 / beta) */
     uint64_t requests_more;   /* if none of the next are bad: requests until no-harm; 0 = shown */
     /* this step, settled and in flight: */
@@ -49,13 +51,13 @@ struct criterion_report {
 };
 
 struct analysis_report {
-    double log_e;     /* LSE of log v_i + log_e_i */
-    double threshold; /* log(1 / alpha) */
-    bool revert;      /* log_e >= threshold */
-    bool alarm;       /* log_e >= threshold / 2: no step up */
-    bool no_harm;     /* every TEST_MAX criterion shown to hold on this step's settled requests */
-    uint32_t worst;   /* index of the criterion with the largest share of the evidence */
-    bool hard_down;   /* the run of straight failures reached failures and over */
+    double log_e;          /* LSE of log v_i + log_e_i */
+    double threshold;      /* log(1 / alpha) */
+    bool revert;           /* log_e >= threshold */
+    bool alarm;            /* log_e >= threshold / 2: no step up */
+    bool no_harm;          /* every TEST_MAX criterion shown to hold on this step's requests */
+    uint32_t worst;        /* index of the criterion with the largest share of the evidence */
+    bool hard_down;        /* the run of straight failures reached failures and over */
     uint64_t run_failures; /* the longest live run, for display */
     int64_t run_ns;
     uint64_t step_requests; /* canary requests dispatched in this step */

@@ -1,0 +1,186 @@
+/* The formulas of sequential.h, in the order of the header. Bisections run a fixed number of
+ * rounds, so that equal inputs cost and give the same. lgamma_r, because lgamma writes a global.
+ */
+#include "analysis/sequential.h"
+
+#include <math.h>
+
+enum { BISECTIONS = 52 };
+#define REQUESTS_MAX (UINT64_C(1) << 40) /* more than anyone waits for */
+
+/* REL bets on these multiples of r. */
+static const double rel_grid[SEQUENTIAL_REL_POINTS] = {1.5, 2, 3, 5, 10, 30, 100, 1000};
+
+void sequential_abs(double p0, struct sequential_factors *ret)
+{
+    double odds = p0 / (1 - p0);
+    double first = log(1.5 * odds);
+    double last = log(fmax(19, 10 * odds)); /* 19: a share of 0.95 */
+
+    *ret = (struct sequential_factors){.points = SEQUENTIAL_ABS_POINTS};
+    for (size_t k = 0; k < ret->points; k++) {
+        double theta = first + (last - first) * (double)k / (double)(ret->points - 1);
+        ret->canary_bad[k] = -log1p(exp(-theta)) - log(p0);
+        ret->ok[k] = -log1p(exp(theta)) - log1p(-p0);
+    }
+}
+
+void sequential_rel(double r, double delta, double w, struct sequential_factors *ret)
+{
+    *ret = (struct sequential_factors){.points = SEQUENTIAL_REL_POINTS};
+    if (w <= 0 || w >= 1)
+        return;
+    double stable_loss = r / (1 - w) + delta;
+    for (size_t k = 0; k < ret->points; k++) {
+        double ratio = r * rel_grid[k];
+        double kappa = w * (ratio - r) / (ratio * w + 1 - w);
+        double lambda = kappa / stable_loss;
+        ret->canary_bad[k] = log1p(lambda * (1 / w - delta));
+        ret->stable_bad[k] = log1p(-lambda * stable_loss);
+        ret->ok[k] = log1p(-lambda * delta);
+    }
+}
+
+void sequential_log_ratio(const struct sequential_factors *f, uint64_t n, uint64_t canary_bad,
+                          uint64_t stable_bad, double ret[static SEQUENTIAL_POINTS_MAX])
+{
+    double sc = (double)canary_bad, ss = (double)stable_bad;
+    double ok = (double)n - sc - ss;
+    for (size_t k = 0; k < f->points; k++)
+        ret[k] = sc * f->canary_bad[k] + ss * f->stable_bad[k] + ok * f->ok[k];
+}
+
+double sequential_cap(const struct sequential_plan *plan, size_t points)
+{
+    if (plan->min_bad_slots == 0)
+        return INFINITY;
+    double m = plan->min_bad_slots;
+    double threshold = log(1 / plan->alpha) + log((double)plan->criteria);
+    double cap = (threshold + log((double)points) + log(2 * (double)plan->steps)) / m;
+    if (plan->min_bad_slots > 1) /* from E <= 1, m - 1 slots must stay below the threshold */
+        cap = fmin(cap, threshold * (1 - 1e-9) / (m - 1));
+    return cap;
+}
+
+double sequential_start_weight(const struct sequential_plan *plan, uint64_t j, bool step_start)
+{
+    double late = j < plan->slots ? 1 / (2 * (double)plan->slots) : 0;
+    return late + (step_start ? 1 / (2 * (double)plan->steps) : 0);
+}
+
+double sequential_log_sum(const double *logs, size_t count)
+{
+    double largest = -INFINITY, sum = 0;
+    for (size_t i = 0; i < count; i++)
+        largest = fmax(largest, logs[i]);
+    if (isinf(largest))
+        return largest;
+    for (size_t i = 0; i < count; i++)
+        sum += exp(logs[i] - largest);
+    return largest + log(sum);
+}
+
+double sequential_combine(const double *weights, const double *logs, size_t count)
+{
+    double largest = -INFINITY, sum = 0;
+    for (size_t i = 0; i < count; i++)
+        largest = fmax(largest, logs[i]);
+    if (isinf(largest))
+        return largest;
+    for (size_t i = 0; i < count; i++)
+        sum += weights[i] * exp(logs[i] - largest);
+    return largest + log(sum);
+}
+
+/* --- no-harm ------------------------------------------------------------------------------- */
+
+static double log_gamma(double x)
+{
+    int sign;
+    return lgamma_r(x, &sign);
+}
+
+static double log_beta(double a, double b)
+{
+    return log_gamma(a) + log_gamma(b) - log_gamma(a + b);
+}
+
+struct sequential_prior sequential_prior(double p0)
+{
+    return (struct sequential_prior){0.5, 1 / p0};
+}
+
+/* The part of logM that does not depend on p. */
+static double marginal(struct sequential_prior prior, double n, double bad)
+{
+    return log_beta(prior.a + bad, prior.b + n - bad) - log_beta(prior.a, prior.b);
+}
+
+/* bad log p + (n - bad) log(1 - p), where 0 log 0 = 0. */
+static double log_likelihood(double n, double bad, double p)
+{
+    double of_bad = bad > 0 ? bad * log(p) : 0;
+    return of_bad + (n > bad ? (n - bad) * log1p(-p) : 0);
+}
+
+double sequential_log_m(struct sequential_prior prior, uint64_t n, uint64_t bad, double p)
+{
+    return marginal(prior, (double)n, (double)bad) - log_likelihood((double)n, (double)bad, p);
+}
+
+bool sequential_no_harm(uint64_t n, uint64_t bad, double p0, double beta)
+{
+    return (double)bad < (double)n * p0 &&
+           sequential_log_m(sequential_prior(p0), n, bad, p0) >= log(1 / beta);
+}
+
+uint64_t sequential_requests_more(uint64_t n, uint64_t bad, double p0, double beta)
+{
+    /* Below the limit logM(p0) grows with every good request, so what follows is a bisection
+     * between the last count that is known to be too small and the first that is enough. */
+    uint64_t few = 0, step = 1;
+    if (sequential_no_harm(n, bad, p0, beta))
+        return 0;
+    double to_limit = ceil((double)bad / p0) - (double)n;
+    if (to_limit > 0)
+        few = (uint64_t)to_limit;
+    while (!sequential_no_harm(n + few + step, bad, p0, beta))
+        if ((step *= 2) > REQUESTS_MAX)
+            return UINT64_MAX;
+    uint64_t enough = few + step;
+    few += step / 2;
+    while (enough - few > 1) {
+        uint64_t middle = few + (enough - few) / 2;
+        if (sequential_no_harm(n + middle, bad, p0, beta))
+            enough = middle;
+        else
+            few = middle;
+    }
+    return enough;
+}
+
+/* The end of the interval between `inside` (the observed share) and `outside`. */
+static double interval_end(struct sequential_prior prior, uint64_t n, uint64_t bad, double beta,
+                           double outside)
+{
+    double inside = (double)bad / (double)n;
+    double limit = marginal(prior, (double)n, (double)bad) - log(1 / beta);
+    for (int i = 0; i < BISECTIONS; i++) {
+        double middle = (inside + outside) / 2;
+        if (log_likelihood((double)n, (double)bad, middle) > limit)
+            inside = middle;
+        else
+            outside = middle;
+    }
+    return inside;
+}
+
+double sequential_lower(struct sequential_prior prior, uint64_t n, uint64_t bad, double beta)
+{
+    return n == 0 || bad == 0 ? 0 : interval_end(prior, n, bad, beta, 0);
+}
+
+double sequential_upper(struct sequential_prior prior, uint64_t n, uint64_t bad, double beta)
+{
+    return n == 0 || bad == n ? 1 : interval_end(prior, n, bad, beta, 1);
+}

@@ -1,0 +1,84 @@
+/* analysis/sequential.h — the formulas: anytime-valid evidence from counts of bad requests.
+ *
+ * All logarithms are natural. An e-process E starts at or below 1 and has mean at most 1 at every
+ * stopping time while its null hypothesis holds; by Ville's inequality (1939) it ever reaches
+ * 1/alpha with probability at most alpha, so it may be looked at after every request.
+ *
+ *   ABS(p0)       H0: whatever happened before, the next canary request is bad with probability
+ *                 <= p0. A mixture of likelihood ratios over a fixed grid (Robbins 1970; Wald 1945
+ *                 for one point). Robbins mixes over a continuous prior; a grid needs no incomplete
+ *                 beta function, is one-sided (a canary better than p0 is never evidence), and
+ *                 loses less than half a nat.
+ *   REL(r, delta) H0: P(canary bad) <= r P(stable bad) + delta, at the weight w that routed them.
+ *                 Bets on the inverse-probability weighted difference (Waudby-Smith and Ramdas
+ *                 2024 for betting on bounded means; Lindon and Malek 2022 for counts under
+ *                 randomised assignment, of which delta = 0 is the two-cell case). Ours adds the
+ *                 slack (r, delta), and mixes over what is bet instead of adapting it.
+ *   no-harm       the beta-binomial mixture martingale (Robbins 1970; Howard, Ramdas, McAuliffe and
+ *                 Sekhon 2021, section 4): {p: logM(p) < log(1/beta)} covers the true share at all
+ *                 times at once with probability 1 - beta. Its prior (1/2, 1/p0) leans to p < p0.
+ *
+ * Pure functions, any thread. Checked against tests/data/statistics.
+ */
+#ifndef ANALYSIS_SEQUENTIAL_H
+#define ANALYSIS_SEQUENTIAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SEQUENTIAL_ABS_POINTS = 12, SEQUENTIAL_REL_POINTS = 8, SEQUENTIAL_POINTS_MAX = 12 };
+
+/* What one request adds to the log-evidence of each grid point. */
+struct sequential_factors {
+    size_t points;
+    double canary_bad[SEQUENTIAL_POINTS_MAX];
+    double stable_bad[SEQUENTIAL_POINTS_MAX]; /* 0 for ABS: stable's requests are not counted */
+    double ok[SEQUENTIAL_POINTS_MAX];
+};
+
+/* 0 < p0 < 1. Counts are the canary's. */
+void sequential_abs(double p0, struct sequential_factors *ret);
+/* r >= 1, delta >= 0. With no stable or no canary (w <= 0 or w >= 1) all factors are 0. Counts are
+ * those of both variants together. */
+void sequential_rel(double r, double delta, double w, struct sequential_factors *ret);
+/* ret[k] = canary_bad * a_k + stable_bad * s_k + (n - canary_bad - stable_bad) * o_k. */
+void sequential_log_ratio(const struct sequential_factors *, uint64_t n, uint64_t canary_bad,
+                          uint64_t stable_bad, double ret[static SEQUENTIAL_POINTS_MAX]);
+
+struct sequential_plan {
+    double alpha;           /* false reverts of the whole rollout */
+    size_t criteria;        /* M: each gets alpha / M */
+    uint64_t steps;         /* S >= 1 */
+    uint64_t slots;         /* H >= 1: dispatch slots that the plan lasts */
+    uint32_t min_bad_slots; /* m; 0 = no guard */
+};
+
+/* The burst guard: the most log-evidence that one slot may add (INFINITY without a guard), so that
+ * at least m slots are needed to decide. Capping only lowers E: validity is untouched. */
+double sequential_cap(const struct sequential_plan *, size_t points);
+/* What the j-th slot (from 0) adds to E before its requests count, so that a late regression does
+ * not have to pay for an early good record. Sums to at most 1 over a plan. */
+double sequential_start_weight(const struct sequential_plan *, uint64_t j, bool step_start);
+
+/* log sum exp, -INFINITY for nothing. */
+double sequential_log_sum(const double *logs, size_t count);
+/* The weighted mean of e-values, valid under any dependence: log sum w_i exp(logs_i). */
+double sequential_combine(const double *weights, const double *logs, size_t count);
+
+struct sequential_prior {
+    double a, b;
+};
+struct sequential_prior sequential_prior(double p0); /* (1/2, 1/p0) */
+
+/* Evidence against the share being p, from `bad` of n. Two-sided: large on either side of p. */
+double sequential_log_m(struct sequential_prior, uint64_t n, uint64_t bad, double p);
+/* True when bad < n p0 and logM(p0) >= log(1/beta): the share was shown to be below p0. */
+bool sequential_no_harm(uint64_t n, uint64_t bad, double p0, double beta);
+/* How many more requests, none bad, until sequential_no_harm; 0 = it holds now. */
+uint64_t sequential_requests_more(uint64_t n, uint64_t bad, double p0, double beta);
+/* The ends of {p: logM(p) < log(1/beta)}: 0 and 1 without requests. */
+double sequential_lower(struct sequential_prior, uint64_t n, uint64_t bad, double beta);
+double sequential_upper(struct sequential_prior, uint64_t n, uint64_t bad, double beta);
+
+#endif
