@@ -123,6 +123,9 @@ static int on_name_complete(llhttp_t *p)
     if (r->head_complete)
         return 0;
     r->name = (struct serve_span){r->mark, r->len - r->mark};
+    /* llhttp 8.1 counts spaces as part of a name, even when strict; RFC 9112, 5.1 does not. */
+    if (r->name.len == 0 || memchr(r->data + r->name.at, ' ', r->name.len) != NULL)
+        return refuse(r, 400, "a header field's name has a space");
     r->mark = r->len;
     return 0;
 }
