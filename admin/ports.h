@@ -29,7 +29,6 @@ struct admin_worker {
 
 struct admin_ports {
     const struct policy_set *set; /* outlives the admin server */
-    const struct clock *clock;
 
     /* Contracts as of the controller_ functions of the same name. */
     json_t *(*document)(void *ctx, const char *rollout);

@@ -1,0 +1,401 @@
+/* The status page. Numbers that are not known print as "-"; nothing is made up from what is
+ * missing. */
+#include "cli/status_text.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "cli/document.h"
+#include "cli/output.h"
+
+enum { BAR_WIDTH = 10, CELL_TEXT_MAX = 96 };
+
+/* Evidence so far below the threshold that it is no number anyone reads (docs/api.md). */
+static const double evidence_floor = -1e8;
+
+struct page {
+    const json_t *doc;
+    struct strbuf *out;
+    bool colours;
+};
+
+static void add(struct page *p, enum colour colour, const char *text)
+{
+    output_add(p->out, p->colours, colour, str_from(text));
+}
+
+static const char *or_dash(const char *text)
+{
+    return text[0] == '\0' ? "-" : text;
+}
+
+/* Whole seconds from a minute on, so that a page does not flicker. */
+static char *seconds_text(double seconds, char to[static UNITS_TEXT_MAX])
+{
+    double rounded = seconds < 0 ? 0 : seconds > 3e8 ? 3e8 : seconds;
+
+    return units_duration_text((int64_t)(rounded + 0.5) * NS_PER_SEC, to);
+}
+
+static char *ms_text(double ms, char to[static UNITS_TEXT_MAX])
+{
+    if (ms < 0 || ms > 1e12) {
+        str_copy(to, UNITS_TEXT_MAX, STR("-"));
+        return to;
+    }
+    if (ms < 10)
+        snprintf(to, UNITS_TEXT_MAX, "%.2gms", ms);
+    else if (ms < 1000)
+        snprintf(to, UNITS_TEXT_MAX, "%.0fms", ms);
+    else if (ms < 60000)
+        snprintf(to, UNITS_TEXT_MAX, "%.3gs", ms / 1000);
+    else
+        seconds_text(ms / 1000, to);
+    return to;
+}
+
+static enum colour phase_colour(const char *phase)
+{
+    static const struct {
+        const char *phase;
+        enum colour colour;
+    } rows[] = {
+        {"promoted", COLOUR_GREEN}, {"progressing", COLOUR_GREEN},
+        {"baking", COLOUR_GREEN},   {"rolled_back", COLOUR_RED},
+        {"paused", COLOUR_YELLOW},  {"awaiting_approval", COLOUR_YELLOW},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (strcmp(rows[i].phase, phase) == 0)
+            return rows[i].colour;
+    return COLOUR_NONE;
+}
+
+static enum colour verdict_colour(const char *verdict)
+{
+    return strcmp(verdict, "pass") == 0   ? COLOUR_GREEN
+           : strcmp(verdict, "fail") == 0 ? COLOUR_RED
+                                          : COLOUR_YELLOW;
+}
+
+/* --- header and plan --- */
+
+static void add_header(struct page *p)
+{
+    const char *canary = document_text(p->doc, "canary"), *phase = document_text(p->doc, "phase");
+    double step = document_number(p->doc, "step", 0);
+
+    add(p, COLOUR_BOLD, document_text(p->doc, "rollout"));
+    strbuf_add(p->out, STR("  "));
+    add(p, phase_colour(phase), or_dash(phase));
+    if (step > 0)
+        strbuf_addf(p->out, "  step %.0f of %.0f", step, document_number(p->doc, "steps", 0));
+    if (canary[0] != '\0')
+        strbuf_addf(p->out, "  %.6g%% to the canary", document_number(p->doc, "weight", 0));
+    if (strcmp(document_text(p->doc, "mode"), "observe") == 0)
+        add(p, COLOUR_YELLOW, "  observe only: nothing is moved");
+    if (document_true(p->doc, "frozen"))
+        add(p, COLOUR_YELLOW, "  frozen: no step up");
+    strbuf_add(p->out, STR("\n  stable "));
+    add(p, COLOUR_NONE, or_dash(document_text(p->doc, "stable")));
+    strbuf_add(p->out, STR(", canary "));
+    add(p, COLOUR_NONE, canary[0] == '\0' ? "none" : canary);
+    if (document_text(p->doc, "serving")[0] != '\0') {
+        strbuf_add(p->out, STR(", serving "));
+        add(p, COLOUR_NONE, document_text(p->doc, "serving"));
+    }
+    strbuf_add_char(p->out, '\n');
+}
+
+static void add_bar(struct page *p)
+{
+    double held = document_number(p->doc, "held_seconds", 0);
+    double hold = document_number(p->doc, "hold_seconds", 0);
+    char held_text[UNITS_TEXT_MAX], hold_text[UNITS_TEXT_MAX];
+    int full = hold > 0 ? (int)(held / hold * BAR_WIDTH) : BAR_WIDTH;
+
+    strbuf_add_char(p->out, ' ');
+    for (int i = 0; i < BAR_WIDTH; i++)
+        strbuf_add(p->out, i < full ? STR("█") : STR("░"));
+    strbuf_addf(p->out, " %s of %s", seconds_text(held, held_text), seconds_text(hold, hold_text));
+}
+
+/* "✓ 10% ─ ▸ 25% ███░░░░░░░ 3m of 10m ─ 50% ─ 100%" */
+static void add_plan(struct page *p)
+{
+    const json_t *plan = document_get(p->doc, "plan"), *step;
+    const char *phase = document_text(p->doc, "phase");
+    size_t at = (size_t)document_number(p->doc, "step", 0), i;
+    bool promoted = strcmp(phase, "promoted") == 0, back = strcmp(phase, "rolled_back") == 0;
+
+    if (json_array_size(plan) == 0 || document_text(p->doc, "canary")[0] == '\0')
+        return;
+    strbuf_add(p->out, STR("  plan  "));
+    json_array_foreach(plan, i, step)
+    {
+        char text[32];
+        bool current = i + 1 == at && !promoted;
+        snprintf(text, sizeof(text), "%.6g%%", document_number(step, "weight", 0));
+        if (i > 0)
+            add(p, COLOUR_DIM, " ─ ");
+        if (current && back)
+            add(p, COLOUR_RED, "✗ ");
+        else if (current)
+            add(p, COLOUR_BOLD, "▸ ");
+        else if (promoted || i + 1 < at)
+            add(p, COLOUR_GREEN, "✓ ");
+        add(p, current ? COLOUR_BOLD : COLOUR_NONE, text);
+        if (current && !back)
+            add_bar(p);
+    }
+    strbuf_add_char(p->out, '\n');
+}
+
+static void add_next(struct page *p)
+{
+    const char *text = document_text(p->doc, "next.text");
+
+    if (text[0] == '\0')
+        return;
+    strbuf_add(p->out, STR("  next  "));
+    add(p, COLOUR_NONE, text);
+    strbuf_add_char(p->out, '\n');
+}
+
+/* --- criteria --- */
+
+static char *share_or_dash(const json_t *o, const char *key, char to[static UNITS_TEXT_MAX])
+{
+    double value = document_number(o, key, -1);
+
+    if (value < 0 || value > 1)
+        str_copy(to, UNITS_TEXT_MAX, STR("-"));
+    else
+        units_share_text(value, to);
+    return to;
+}
+
+/* "0.21% (0.05% to 0.6%)"; for latency "412ms, 0.4% over (0.1% to 1.2%)". */
+static void value_cell(struct table *t, const json_t *o, const char *observed_key,
+                       enum colour colour)
+{
+    char value[UNITS_TEXT_MAX], lower[UNITS_TEXT_MAX], upper[UNITS_TEXT_MAX];
+    char observed[UNITS_TEXT_MAX] = "", bounds[CELL_TEXT_MAX] = "";
+    bool latency = document_has_number(o, observed_key);
+
+    share_or_dash(o, "value", value);
+    if (strcmp(value, "-") == 0) {
+        table_cell(t, COLOUR_NONE, "-");
+        return;
+    }
+    if (document_has_number(o, "lower") && document_has_number(o, "upper"))
+        snprintf(bounds, sizeof(bounds), " (%s to %s)", share_or_dash(o, "lower", lower),
+                 share_or_dash(o, "upper", upper));
+    if (latency)
+        table_cell(t, colour, "%s, %s over%s",
+                   ms_text(document_number(o, observed_key, -1), observed), value, bounds);
+    else
+        table_cell(t, colour, "%s%s", value, bounds);
+}
+
+static void limit_cell(struct table *t, const json_t *c)
+{
+    char text[UNITS_TEXT_MAX];
+
+    if (document_has_number(c, "limit_ms"))
+        table_cell(t, COLOUR_NONE, "%s", ms_text(document_number(c, "limit_ms", -1), text));
+    else if (strcmp(document_text(c, "test"), "max_increase") == 0)
+        table_cell(t, COLOUR_NONE, "+%s", share_or_dash(c, "limit", text));
+    else
+        table_cell(t, COLOUR_NONE, "%s", share_or_dash(c, "limit", text));
+}
+
+static void evidence_cell(struct table *t, const json_t *c)
+{
+    double evidence = document_number(c, "evidence", -1e9);
+    double threshold = document_number(c, "threshold", 0);
+
+    if (!document_has_number(c, "threshold"))
+        table_cell(t, COLOUR_NONE, "-");
+    else if (evidence <= evidence_floor)
+        table_cell(t, COLOUR_NONE, "none of %.1f", threshold);
+    else
+        table_cell(t, evidence >= threshold ? COLOUR_RED : COLOUR_NONE, "%.1f of %.1f", evidence,
+                   threshold);
+}
+
+/* What is still missing to say that the canary keeps the limit. */
+static void no_harm_cell(struct table *t, const json_t *c)
+{
+    char more[COUNT_TEXT_MAX];
+
+    if (!document_has_number(c, "no_harm"))
+        table_cell(t, COLOUR_NONE, "-");
+    else if (document_number(c, "no_harm", 0) >= document_number(c, "no_harm_threshold", 0))
+        table_cell(t, COLOUR_GREEN, "shown");
+    else if (document_has_number(c, "requests_more"))
+        table_cell(t, COLOUR_NONE, "%s more",
+                   output_count(document_number(c, "requests_more", 0), more));
+    else
+        table_cell(t, COLOUR_NONE, "not yet");
+}
+
+static void add_criteria(struct page *p)
+{
+    static const char *const headings[] = {"criterion", "verdict",  "canary",   "stable",
+                                           "limit",     "requests", "evidence", "no harm"};
+    static const enum align aligns[] = {ALIGN_LEFT,  ALIGN_LEFT,  ALIGN_LEFT,  ALIGN_LEFT,
+                                        ALIGN_RIGHT, ALIGN_RIGHT, ALIGN_RIGHT, ALIGN_RIGHT};
+    const json_t *criteria = document_get(p->doc, "criteria"), *c;
+    char requests[COUNT_TEXT_MAX];
+    size_t i;
+
+    if (json_array_size(criteria) == 0 || document_text(p->doc, "canary")[0] == '\0')
+        return;
+    struct table *t = table_new(headings, aligns, 8);
+    json_array_foreach(criteria, i, c)
+    {
+        const char *verdict = document_text(c, "verdict");
+        bool failed = strcmp(verdict, "fail") == 0;
+        table_cell(t, COLOUR_NONE, "%s", or_dash(document_text(c, "name")));
+        table_cell(t, verdict_colour(verdict), "%s", or_dash(verdict));
+        value_cell(t, c, "observed_ms", failed ? COLOUR_RED : COLOUR_NONE);
+        value_cell(t, document_get(c, "stable"), "observed_ms", COLOUR_NONE);
+        limit_cell(t, c);
+        table_cell(t, COLOUR_NONE, "%s", output_count(document_number(c, "requests", 0), requests));
+        evidence_cell(t, c);
+        no_harm_cell(t, c);
+    }
+    strbuf_add_char(p->out, '\n');
+    table_print(t, p->out, p->colours, 2);
+    table_free(t);
+}
+
+/* --- traffic --- */
+
+static void traffic_row(struct page *p, struct table *t, const char *variant)
+{
+    static const char *const quantiles[] = {"latency_ms.p50", "latency_ms.p90", "latency_ms.p99"};
+    char path[64], count[COUNT_TEXT_MAX], share[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
+    snprintf(path, sizeof(path), "traffic.%s", variant);
+    const json_t *v = document_get(p->doc, path);
+    double requests = document_number(v, "requests", 0), errors = document_number(v, "errors", 0);
+
+    if (v == NULL)
+        return;
+    table_cell(t, COLOUR_NONE, "%s", variant);
+    table_cell(t, COLOUR_NONE, "%s", or_dash(document_text(v, "version")));
+    table_cell(t, COLOUR_NONE, "%s", output_count(requests, count));
+    if (document_has_number(v, "requests_per_second"))
+        table_cell(t, COLOUR_NONE, "%.1f", document_number(v, "requests_per_second", 0));
+    else
+        table_cell(t, COLOUR_NONE, "-");
+    if (errors > 0 && requests > 0)
+        table_cell(t, COLOUR_RED, "%s (%s)", output_count(errors, count),
+                   units_share_text(errors > requests ? 1 : errors / requests, share));
+    else
+        table_cell(t, COLOUR_NONE, "%s", output_count(errors, count));
+    for (size_t i = 0; i < 3; i++)
+        table_cell(t, COLOUR_NONE, "%s", ms_text(document_number(v, quantiles[i], -1), time));
+}
+
+static void add_traffic(struct page *p)
+{
+    static const char *const headings[] = {"traffic", "version", "requests", "req/s",
+                                           "errors",  "p50",     "p90",      "p99"};
+    static const enum align aligns[] = {ALIGN_LEFT,  ALIGN_LEFT,  ALIGN_RIGHT, ALIGN_RIGHT,
+                                        ALIGN_RIGHT, ALIGN_RIGHT, ALIGN_RIGHT, ALIGN_RIGHT};
+
+    if (document_get(p->doc, "traffic") == NULL)
+        return;
+    struct table *t = table_new(headings, aligns, 8);
+    traffic_row(p, t, "stable");
+    traffic_row(p, t, "canary");
+    strbuf_add_char(p->out, '\n');
+    table_print(t, p->out, p->colours, 2);
+    table_free(t);
+}
+
+/* --- problems and the last decision --- */
+
+static void add_problems(struct page *p)
+{
+    const json_t *problems = document_get(p->doc, "problems"), *one;
+    size_t i;
+
+    if (json_array_size(problems) > 0)
+        strbuf_add_char(p->out, '\n');
+    json_array_foreach(problems, i, one)
+    {
+        const char *text =
+            json_is_string(one) ? json_string_value(one) : document_text(one, "detail");
+        strbuf_add(p->out, STR("  problem  "));
+        add(p, COLOUR_YELLOW, text[0] == '\0' ? document_text(one, "title") : text);
+        strbuf_add_char(p->out, '\n');
+    }
+}
+
+static void add_decision(struct page *p)
+{
+    const json_t *decision = document_get(p->doc, "decision");
+    const char *time = document_text(decision, "time"), *event = document_text(decision, "event");
+
+    if (decision == NULL)
+        return;
+    /* 2026-11-20T18:49:12.345Z: the seconds are enough. */
+    size_t whole = strcspn(time, ".");
+    strbuf_add(p->out, STR("\n  last  "));
+    output_add(p->out, p->colours, COLOUR_DIM, (struct str){time, whole});
+    strbuf_addf(p->out, "%s ", time[whole] == '.' ? "Z" : "");
+    add(p, COLOUR_NONE, document_text(decision, "id"));
+    strbuf_add_char(p->out, ' ');
+    add(p, strstr(event, "rolled_back") != NULL ? COLOUR_RED : COLOUR_BOLD, event);
+    if (document_text(decision, "reason")[0] != '\0') {
+        strbuf_add(p->out, STR(": "));
+        add(p, COLOUR_NONE, document_text(decision, "reason"));
+    }
+    strbuf_add_char(p->out, '\n');
+}
+
+void status_render(const json_t *document, bool colours, struct strbuf *out)
+{
+    struct page p = {.doc = document, .out = out, .colours = colours};
+
+    add_header(&p);
+    add_plan(&p);
+    add_next(&p);
+    add_criteria(&p);
+    add_traffic(&p);
+    add_problems(&p);
+    add_decision(&p);
+}
+
+void status_render_list(const json_t *documents, bool colours, struct strbuf *out)
+{
+    static const char *const headings[] = {"rollout", "phase",  "step", "weight",
+                                           "stable",  "canary", "next"};
+    static const enum align aligns[] = {ALIGN_LEFT, ALIGN_LEFT, ALIGN_RIGHT, ALIGN_RIGHT,
+                                        ALIGN_LEFT, ALIGN_LEFT, ALIGN_LEFT};
+    struct table *t = table_new(headings, aligns, 7);
+    const json_t *d;
+    size_t i;
+
+    json_array_foreach(documents, i, d)
+    {
+        const char *phase = document_text(d, "phase");
+        table_cell(t, COLOUR_BOLD, "%s", or_dash(document_text(d, "rollout")));
+        table_cell(t, phase_colour(phase), "%s", or_dash(phase));
+        table_cell(t, COLOUR_NONE, "%.0f/%.0f", document_number(d, "step", 0),
+                   document_number(d, "steps", 0));
+        table_cell(t, COLOUR_NONE, "%.6g%%", document_number(d, "weight", 0));
+        table_cell(t, COLOUR_NONE, "%s", or_dash(document_text(d, "stable")));
+        table_cell(t, COLOUR_NONE, "%s", or_dash(document_text(d, "canary")));
+        table_cell(t, COLOUR_NONE, "%s", document_text(d, "next.text"));
+    }
+    if (json_array_size(documents) == 0)
+        strbuf_add(out, STR("no rollouts\n"));
+    else
+        table_print(t, out, colours, 0);
+    table_free(t);
+}
