@@ -40,14 +40,14 @@ uint32_t proxy_weight_bp(const struct proxy *, uint32_t rollout);
 uint16_t proxy_port(const struct proxy *, size_t listener);
 
 struct proxy_worker_stats {
-    uint64_t connections;        /* accepted since start */
+    uint64_t connections; /* accepted since start */
     uint64_t connections_active;
     uint64_t requests;
     uint64_t requests_active;
     uint64_t upstream_connections; /* opened since start */
     uint64_t unmatched;
-    uint64_t rejected;           /* refused as malformed, too large or too slow */
-    uint64_t refused_connections;/* over limits.connections */
+    uint64_t rejected;            /* refused as malformed, too large or too slow */
+    uint64_t refused_connections; /* over limits.connections */
 };
 size_t proxy_workers(const struct proxy *);
 void proxy_worker_stats(const struct proxy *, size_t worker, struct proxy_worker_stats *ret);

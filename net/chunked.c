@@ -1,0 +1,137 @@
+/* One byte at a time through the lines, whole runs through the data. */
+#include "net/chunked.h"
+
+#include "base/check.h"
+
+enum state {
+    SIZE,
+    EXTENSION,
+    SIZE_LF,
+    DATA,
+    DATA_CR,
+    DATA_LF,
+    TRAILER_START, /* at the start of a trailer line, or of the line that ends the body */
+    TRAILER,
+    TRAILER_LF,
+    END_LF,
+    ENDED,
+};
+
+void chunked_init(struct chunked *c)
+{
+    *c = (struct chunked){.state = SIZE};
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* Visible bytes, space and tab; control bytes have no place in a line. */
+static bool line_byte(char c)
+{
+    return (unsigned char)c >= 0x20 ? c != 0x7f : c == '\t';
+}
+
+static int after_size(struct chunked *c, char byte)
+{
+    int digit = hex_digit(byte);
+
+    if (digit >= 0) {
+        if (c->digits == 15) /* 60 bits: more cannot be meant */
+            return -1;
+        c->left = c->left * 16 + (uint64_t)digit;
+        c->digits++;
+        return SIZE;
+    }
+    if (c->digits == 0)
+        return -1;
+    if (byte == ';') {
+        c->overhead = 0;
+        return EXTENSION;
+    }
+    return byte == '\r' ? SIZE_LF : -1;
+}
+
+/* The state after one byte of a line, or -1. */
+static int step(struct chunked *c, char byte)
+{
+    switch ((enum state)c->state) {
+    case SIZE:
+        return after_size(c, byte);
+    case EXTENSION:
+        if (byte == '\r')
+            return SIZE_LF;
+        return line_byte(byte) && ++c->overhead <= CHUNKED_EXTENSION_MAX ? EXTENSION : -1;
+    case SIZE_LF:
+        c->overhead = 0;
+        return byte != '\n' ? -1 : c->left == 0 ? TRAILER_START : DATA;
+    case DATA_CR:
+        return byte == '\r' ? DATA_LF : -1;
+    case DATA_LF:
+        c->left = 0;
+        c->digits = 0;
+        return byte == '\n' ? SIZE : -1;
+    case TRAILER_START:
+        if (byte == '\r')
+            return END_LF;
+        return byte == ' ' || byte == '\t' ? -1 : line_byte(byte) ? TRAILER : -1;
+    case TRAILER:
+        if (byte == '\r')
+            return TRAILER_LF;
+        return line_byte(byte) && ++c->overhead <= CHUNKED_TRAILER_MAX ? TRAILER : -1;
+    case TRAILER_LF:
+        return byte == '\n' && ++c->overhead <= CHUNKED_TRAILER_MAX ? TRAILER_START : -1;
+    case END_LF:
+        return byte == '\n' ? ENDED : -1;
+    case DATA:
+    case ENDED:
+        break;
+    }
+    UNREACHABLE();
+}
+
+enum chunked_result chunked_next(struct chunked *c, struct str *bytes, struct str *ret_data)
+{
+    while (c->state != ENDED) {
+        if (bytes->len == 0)
+            return CHUNKED_MORE;
+        if (c->state == DATA) {
+            size_t n = bytes->len < c->left ? bytes->len : (size_t)c->left;
+            *ret_data = (struct str){bytes->ptr, n};
+            *bytes = (struct str){bytes->ptr + n, bytes->len - n};
+            c->left -= n;
+            if (c->left == 0)
+                c->state = DATA_CR;
+            return CHUNKED_DATA;
+        }
+        int next = step(c, bytes->ptr[0]);
+        if (next < 0)
+            return CHUNKED_ERROR;
+        c->state = (uint8_t)next;
+        *bytes = (struct str){bytes->ptr + 1, bytes->len - 1};
+    }
+    return CHUNKED_END;
+}
+
+size_t chunked_line(char to[static CHUNKED_LINE_MAX], uint64_t size)
+{
+    static const char hex[] = "0123456789abcdef";
+    int shift = 60;
+    size_t n = 0;
+
+    CHECK(size > 0);
+    while ((size >> shift) == 0)
+        shift -= 4;
+    for (; shift >= 0; shift -= 4)
+        to[n++] = hex[(size >> shift) & 15];
+    to[n++] = '\r';
+    to[n++] = '\n';
+    return n;
+}

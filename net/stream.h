@@ -1,0 +1,70 @@
+/* net/stream.h — bytes over one TCP connection.
+ *
+ * Pushes what arrives, writes at once what the kernel takes and keeps the rest. Reading stays on
+ * and is paused only for back-pressure: while it is paused nobody learns that the peer went away.
+ *
+ * One loop, one thread. The owner embeds the stream and may free it only in on_closed. No callback
+ * runs after stream_close but on_closed. A callback may close the stream it was called for.
+ */
+#ifndef NET_STREAM_H
+#define NET_STREAM_H
+
+#include <uv.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "net/loop.h"
+
+struct stream;
+
+struct stream_events {
+    void (*on_connect)(struct stream *, int status); /* only after stream_connect */
+    void (*on_bytes)(struct stream *, struct str);   /* valid during the call */
+    void (*on_end)(struct stream *,
+                   int status);        /* 0: the peer's FIN; else UV_E*; reading is over */
+    void (*on_drain)(struct stream *); /* nothing is pending any more */
+    void (*on_closed)(struct stream *);
+};
+
+struct stream_out; /* bytes the kernel did not take yet */
+
+struct stream {
+    uv_tcp_t tcp;
+    const struct stream_events *events;
+    struct stream_out *out; /* NULL: nothing pending */
+    bool connecting, reading, closing, ended, shut;
+};
+
+/* Sets the stream up on its loop; it then owns a uv handle and must be closed. */
+void stream_init(struct stream *, struct loop *, const struct stream_events *);
+/* Takes the next connection of a listener. 0 or UV_E*. */
+int stream_accept(struct stream *, uv_stream_t *listener);
+/* Starts to connect; on_connect tells. Writes are kept until then. 0 or UV_E* (then no callback).
+ */
+int stream_connect(struct stream *, const struct sockaddr *);
+
+void stream_read(struct stream *);  /* idempotent */
+void stream_pause(struct stream *); /* idempotent */
+
+/* Hands bytes to the kernel in one gathered call; copies what is left. Returns the number of bytes
+ * pending afterwards (0: all gone; else on_drain comes), or a negative UV_E* when the connection
+ * is broken. The caller bounds what is pending by pausing its source until on_drain. */
+ssize_t stream_write(struct stream *, const uv_buf_t *bufs, unsigned count);
+size_t stream_pending(const struct stream *);
+/* FIN once everything pending is written. Reading goes on. */
+void stream_shutdown(struct stream *);
+
+/* Asynchronous, idempotent. What is pending is dropped. */
+void stream_close(struct stream *);
+/* Closes with RST where the kernel allows, so that the peer cannot take a cut answer for whole. */
+void stream_reset(struct stream *);
+
+static inline struct loop *stream_loop(const struct stream *s)
+{
+    return loop_of(s->tcp.loop);
+}
+
+#endif

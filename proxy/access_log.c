@@ -1,0 +1,150 @@
+/* Single-producer single-consumer rings; head and tail only grow, the index is their remainder. */
+#include "proxy/access_log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+
+enum { POLL_MS = 50 };
+
+struct ring {
+    _Alignas(64) _Atomic uint64_t head; /* written by the worker */
+    _Alignas(64) _Atomic uint64_t tail; /* written by the log thread */
+    _Atomic uint64_t dropped;
+    char *bytes;
+};
+
+struct access_log {
+    struct ring *rings;
+    size_t workers;
+    int fd;
+    atomic_bool stop;
+    pthread_t thread;
+};
+
+void access_log_add(struct access_log *log, size_t worker, struct str line)
+{
+    struct ring *r = &log->rings[worker];
+    uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+    uint64_t tail = atomic_load_explicit(&r->tail, memory_order_acquire);
+
+    if (line.len > ACCESS_LOG_RING_BYTES - (head - tail)) {
+        atomic_fetch_add_explicit(&r->dropped, 1, memory_order_relaxed);
+        return;
+    }
+    size_t at = head % ACCESS_LOG_RING_BYTES;
+    size_t first = ACCESS_LOG_RING_BYTES - at < line.len ? ACCESS_LOG_RING_BYTES - at : line.len;
+    memcpy(r->bytes + at, line.ptr, first);
+    memcpy(r->bytes, line.ptr + first, line.len - first);
+    atomic_store_explicit(&r->head, head + line.len, memory_order_release);
+}
+
+static void write_all(int fd, const char *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(fd, bytes, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return; /* a full disk: these lines are lost, the next may do */
+        bytes += n;
+        len -= (size_t)n;
+    }
+}
+
+static void drain(struct access_log *log, struct ring *r)
+{
+    uint64_t head = atomic_load_explicit(&r->head, memory_order_acquire);
+    uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+
+    while (tail < head) {
+        size_t at = tail % ACCESS_LOG_RING_BYTES;
+        size_t n = ACCESS_LOG_RING_BYTES - at;
+        if (n > head - tail)
+            n = (size_t)(head - tail);
+        write_all(log->fd, r->bytes + at, n);
+        tail += n;
+    }
+    atomic_store_explicit(&r->tail, tail, memory_order_release);
+}
+
+static void *run(void *arg)
+{
+    struct access_log *log = arg;
+    const struct timespec pause = {.tv_nsec = POLL_MS * NS_PER_MS};
+    bool last = false;
+
+    while (!last) {
+        last = atomic_load(&log->stop);
+        for (size_t i = 0; i < log->workers; i++)
+            drain(log, &log->rings[i]);
+        if (!last)
+            nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+static int open_target(const char *to, struct error *reterr)
+{
+    int fd;
+
+    if (strcmp(to, "stdout") == 0)
+        fd = dup(STDOUT_FILENO);
+    else if (strcmp(to, "stderr") == 0)
+        fd = dup(STDERR_FILENO);
+    else
+        fd = open(to, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    if (fd < 0)
+        return error_set(reterr, -errno, "cannot open the access log %s: %s", to, strerror(errno));
+    return fd;
+}
+
+int access_log_new(const char *to, size_t workers, struct access_log **ret, struct error *reterr)
+{
+    int fd = open_target(to, reterr);
+
+    if (fd < 0)
+        return fd;
+    struct access_log *log = xcalloc(1, sizeof(*log));
+    log->fd = fd;
+    log->workers = workers;
+    log->rings = aligned_alloc(64, workers * sizeof(*log->rings));
+    if (log->rings == NULL)
+        abort();
+    memset(log->rings, 0, workers * sizeof(*log->rings));
+    for (size_t i = 0; i < workers; i++)
+        log->rings[i].bytes = xmalloc(ACCESS_LOG_RING_BYTES);
+    if (pthread_create(&log->thread, NULL, run, log) != 0)
+        abort();
+    *ret = log;
+    return 0;
+}
+
+void access_log_free(struct access_log *log)
+{
+    if (log == NULL)
+        return;
+    atomic_store(&log->stop, true);
+    pthread_join(log->thread, NULL);
+    for (size_t i = 0; i < log->workers; i++)
+        free(log->rings[i].bytes);
+    free(log->rings);
+    close(log->fd);
+    free(log);
+}
+
+uint64_t access_log_dropped(const struct access_log *log)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; log != NULL && i < log->workers; i++)
+        sum += atomic_load_explicit(&log->rings[i].dropped, memory_order_relaxed);
+    return sum;
+}

@@ -1,0 +1,350 @@
+/* The surprising part is feed(): an answer of our own ends the request while feed() is on the
+ * stack, so client_done only changes the state then and the loop goes on with the next head.
+ */
+#include "proxy/client.h"
+
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "proxy/exchange.h"
+
+enum { LINGER_S = 2 };
+
+static const struct stream_events events;
+
+static struct client *client_of(struct stream *s)
+{
+    return CONTAINER_OF(s, struct client, stream);
+}
+
+static void enlist(struct client *c, struct list *list)
+{
+    list_remove(&c->link);
+    list_push(list, &c->link);
+    c->since_ns = c->worker->loop.now_ns;
+}
+
+static void drop_held(struct client *c)
+{
+    free(c->held);
+    c->held = NULL;
+    c->held_len = 0;
+}
+
+static void close_client(struct client *c)
+{
+    CHECK(c->exchange == NULL);
+    list_remove(&c->link);
+    stream_close(&c->stream);
+}
+
+static void peer_text(struct client *c)
+{
+    struct sockaddr_storage address;
+    int len = sizeof(address);
+
+    c->peer[0] = '\0';
+    if (uv_tcp_getpeername(&c->stream.tcp, (struct sockaddr *)&address, &len) == 0)
+        (void)uv_ip_name((const struct sockaddr *)&address, c->peer, sizeof(c->peer));
+}
+
+void client_accept(struct listener *l)
+{
+    struct worker *w = l->worker;
+    struct client *c = xcalloc(1, sizeof(*c));
+
+    c->worker = w;
+    list_init(&c->link);
+    stream_init(&c->stream, &w->loop, &events);
+    w->clients++;
+    stat_add(&w->stats.connections, 1);
+    stat_add(&w->stats.connections_active, 1);
+    uint64_t active = atomic_fetch_add(&w->shared->connections_active, 1) + 1;
+    if (stream_accept(&c->stream, (uv_stream_t *)&l->tcp) != 0 || w->draining) {
+        stream_close(&c->stream);
+        return;
+    }
+    if (active > w->shared->config->limits.connections) {
+        stat_add(&w->stats.refused_connections, 1);
+        stream_close(&c->stream);
+        return;
+    }
+    peer_text(c);
+    enlist(c, &w->waiting);
+    stream_read(&c->stream);
+}
+
+/* Keeps `bytes`, which may lie inside what is held already. */
+static void hold(struct client *c, struct str bytes)
+{
+    if (c->held != NULL && bytes.ptr >= c->held && bytes.ptr <= c->held + c->held_len) {
+        memmove(c->held, bytes.ptr, bytes.len);
+        c->held_len = bytes.len;
+        return;
+    }
+    c->held = xrealloc(c->held, c->held_len + bytes.len);
+    memcpy(c->held + c->held_len, bytes.ptr, bytes.len);
+    c->held_len += bytes.len;
+}
+
+static void refuse(struct client *c, int status, const char *why)
+{
+    static const struct {
+        int status;
+        const char *code;
+    } codes[] = {{408, "request_timeout"},    {414, "target_too_long"},
+                 {417, "expectation_failed"}, {431, "head_too_large"},
+                 {501, "not_implemented"},    {505, "version_not_supported"}};
+    struct forward_error e = {
+        .status = status, .code = "bad_request", .message = why, .close = true};
+
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+        if (codes[i].status == status)
+            e.code = codes[i].code;
+    stat_add(&c->worker->stats.rejected, 1);
+    list_remove(&c->link);
+    client_answer(c, &e, false, true);
+}
+
+/* Empty lines before a request line are skipped (RFC 9112, 2.2). */
+static struct str skip_empty_lines(struct str bytes)
+{
+    while (bytes.len >= 2 && bytes.ptr[0] == '\r' && bytes.ptr[1] == '\n')
+        bytes = (struct str){bytes.ptr + 2, bytes.len - 2};
+    return bytes;
+}
+
+/* One head from the front of *bytes, if it is all there. False: it is not, or was refused. */
+static bool feed_head(struct client *c, struct str *bytes, size_t scanned)
+{
+    struct worker *w = c->worker;
+    uint64_t max = w->shared->config->limits.head_bytes;
+    const char *why;
+
+    ptrdiff_t end = head_end(*bytes, scanned);
+    if (end < 0) {
+        refuse(c, 400, "the head has a bare LF or a NUL");
+        return false;
+    }
+    if ((end == 0 && bytes->len > max) || (uint64_t)end > max) {
+        refuse(c, 431, "the head is larger than limits.head");
+        return false;
+    }
+    if (end == 0)
+        return false;
+    int status = head_parse_request((struct str){bytes->ptr, (size_t)end}, &w->request_head, &why);
+    if (status != 0) {
+        refuse(c, status, why);
+        return false;
+    }
+    *bytes = (struct str){bytes->ptr + end, bytes->len - (size_t)end};
+    c->in_head = false;
+    list_remove(&c->link);
+    c->state = CLIENT_EXCHANGE;
+    exchange_start(c, &w->request_head, bytes);
+    return true;
+}
+
+/* Heads (and the bodies that follow them) from `bytes`; the first `scanned` are known to hold no
+ * end of a head. What is left over is held. */
+static void feed(struct client *c, struct str bytes, size_t scanned)
+{
+    c->feeding = true;
+    while (c->state == CLIENT_WAITING && !c->stream.closing) {
+        if (!c->in_head) {
+            bytes = skip_empty_lines(bytes);
+            if (bytes.len == 0)
+                break;
+            c->in_head = true;
+            enlist(c, &c->worker->in_heads);
+        }
+        if (!feed_head(c, &bytes, scanned))
+            break;
+        scanned = 0;
+    }
+    c->feeding = false;
+    if (c->stream.closing)
+        return;
+    if (bytes.len == 0 || c->state == CLIENT_LINGERING) {
+        drop_held(c);
+        return;
+    }
+    hold(c, bytes);
+    if (c->state != CLIENT_WAITING)
+        stream_pause(&c->stream); /* pipelined: its turn comes */
+}
+
+static void on_bytes(struct stream *s, struct str bytes)
+{
+    struct client *c = client_of(s);
+
+    if (c->state == CLIENT_LINGERING)
+        return;
+    if (c->state == CLIENT_EXCHANGE && c->held_len == 0) {
+        exchange_body(c->exchange, &bytes);
+        if (bytes.len == 0 || c->stream.closing || c->state == CLIENT_LINGERING)
+            return;
+    }
+    if (c->state != CLIENT_WAITING) {
+        hold(c, bytes);
+        stream_pause(s);
+        return;
+    }
+    size_t scanned = c->held_len;
+    if (scanned > 0) {
+        hold(c, bytes);
+        bytes = (struct str){c->held, c->held_len};
+    }
+    feed(c, bytes, scanned);
+}
+
+static void next_request(struct client *c)
+{
+    c->state = CLIENT_WAITING;
+    enlist(c, &c->worker->waiting);
+    if (c->feeding)
+        return;
+    if (c->held_len > 0)
+        feed(c, (struct str){c->held, c->held_len}, 0);
+    if (c->stream.closing || c->state != CLIENT_WAITING)
+        return;
+    if (c->ended || (c->worker->draining && !c->in_head))
+        close_client(c);
+    else
+        stream_read(&c->stream);
+}
+
+static void linger(struct client *c)
+{
+    c->state = CLIENT_LINGERING;
+    if (c->ended && stream_pending(&c->stream) == 0) {
+        close_client(c);
+        return;
+    }
+    stream_shutdown(&c->stream);
+    enlist(c, &c->worker->lingering);
+    if (!c->feeding)
+        drop_held(c);
+    stream_read(&c->stream);
+}
+
+void client_done(struct client *c, bool keep_alive, bool body_coming)
+{
+    c->exchange = NULL;
+    if (!keep_alive || body_coming) {
+        /* Never close at once: unread bytes would make the kernel reset the answer away. */
+        linger(c);
+        return;
+    }
+    if (stream_pending(&c->stream) > 0) {
+        c->state = CLIENT_FLUSHING;
+        enlist(c, &c->worker->lingering);
+        return;
+    }
+    next_request(c);
+}
+
+void client_cut(struct client *c)
+{
+    c->exchange = NULL;
+    list_remove(&c->link);
+    stream_reset(&c->stream);
+}
+
+void client_answer(struct client *c, const struct forward_error *e, bool keep_alive,
+                   bool body_coming)
+{
+    struct strbuf *out = &c->worker->scratch;
+
+    c->exchange = NULL;
+    strbuf_reset(out);
+    forward_error(e, out);
+    uv_buf_t buf = uv_buf_init(out->ptr, (unsigned)out->len);
+    if (stream_write(&c->stream, &buf, 1) < 0) {
+        close_client(c);
+        return;
+    }
+    client_done(c, keep_alive, body_coming);
+}
+
+static void on_end(struct stream *s, int status)
+{
+    struct client *c = client_of(s);
+
+    c->ended = true;
+    if (c->state == CLIENT_EXCHANGE) {
+        exchange_client_end(c->exchange, status);
+        return;
+    }
+    if (c->state == CLIENT_FLUSHING && status == 0)
+        return; /* a half-close: what it asked for is still written */
+    if (c->state == CLIENT_LINGERING && status == 0 && stream_pending(s) > 0)
+        return;
+    close_client(c);
+}
+
+static void on_drain(struct stream *s)
+{
+    struct client *c = client_of(s);
+
+    if (c->state == CLIENT_EXCHANGE)
+        exchange_client_drained(c->exchange);
+    else if (c->state == CLIENT_FLUSHING)
+        next_request(c);
+    else if (c->state == CLIENT_LINGERING && c->ended)
+        close_client(c);
+}
+
+static void on_closed(struct stream *s)
+{
+    struct client *c = client_of(s);
+
+    c->worker->clients--;
+    stat_add(&c->worker->stats.connections_active, -1);
+    atomic_fetch_sub(&c->worker->shared->connections_active, 1);
+    drop_held(c);
+    free(c);
+}
+
+static const struct stream_events events = {
+    .on_bytes = on_bytes,
+    .on_end = on_end,
+    .on_drain = on_drain,
+    .on_closed = on_closed,
+};
+
+static struct client *oldest(struct list *list, int64_t before_ns)
+{
+    if (list_empty(list))
+        return NULL;
+    struct client *c = CONTAINER_OF(list->next, struct client, link);
+    return c->since_ns <= before_ns ? c : NULL;
+}
+
+void client_sweep(struct worker *w, int64_t now_ns)
+{
+    struct client *c;
+
+    while ((c = oldest(&w->waiting, now_ns - w->shared->config->limits.idle_timeout_ns)) != NULL)
+        close_client(c);
+    while ((c = oldest(&w->in_heads, now_ns - w->shared->config->limits.header_timeout_ns)) != NULL)
+        refuse(c, 408, "the head did not arrive within limits.header_timeout");
+    struct list *next;
+    for (struct list *at = w->lingering.next; at != &w->lingering; at = next) {
+        next = at->next;
+        c = CONTAINER_OF(at, struct client, link);
+        bool reads = stream_pending(&c->stream) > 0; /* still taking its answer, perhaps */
+        if (now_ns - c->since_ns >
+            (reads ? w->shared->config->limits.idle_timeout_ns : LINGER_S * NS_PER_SEC))
+            close_client(c);
+    }
+}
+
+void client_close_idle(struct worker *w, bool all)
+{
+    struct list *lists[] = {&w->waiting, &w->in_heads, &w->lingering};
+
+    for (size_t i = 0; i < (all ? ARRAY_LEN(lists) : 1); i++)
+        while (!list_empty(lists[i]))
+            close_client(CONTAINER_OF(lists[i]->next, struct client, link));
+}

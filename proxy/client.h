@@ -1,0 +1,51 @@
+/* proxy/client.h — a downstream connection: heads in, keep-alive, pipelined requests in order.
+ * Internal to proxy/.
+ */
+#ifndef PROXY_CLIENT_H
+#define PROXY_CLIENT_H
+
+#include "net/stream.h"
+#include "proxy/forward.h"
+#include "proxy/worker.h"
+
+enum client_state {
+    CLIENT_WAITING,   /* for a head, or within one */
+    CLIENT_EXCHANGE,  /* a request is under way */
+    CLIENT_FLUSHING,  /* answered; waits until the answer is written, then the next head */
+    CLIENT_LINGERING, /* answered early: reads and drops what still comes, then closes */
+};
+
+struct client {
+    struct stream stream;
+    struct worker *worker;
+    struct exchange *exchange;
+    struct list link; /* worker.waiting, .in_heads or .lingering */
+    int64_t since_ns; /* in that list; of the first byte of a head, when one began */
+    enum client_state state;
+    bool in_head; /* a byte of the next head came */
+    bool feeding; /* on the stack: do not recurse */
+    bool ended;   /* its FIN came */
+    char *held;   /* a head that began, or pipelined bytes */
+    size_t held_len;
+    char peer[46];
+};
+
+/* Accepts one connection of the listener. */
+void client_accept(struct listener *);
+
+/* The answer is complete (as far as writing goes). Closes when !keep_alive; lingers first when the
+ * request's body may still be coming. */
+void client_done(struct client *, bool keep_alive, bool body_coming);
+/* The answer cannot be completed: the client must be able to tell. */
+void client_cut(struct client *);
+/* An answer of our own, before or instead of an exchange; then client_done. `rejected` counts it.
+ */
+void client_answer(struct client *, const struct forward_error *, bool keep_alive,
+                   bool body_coming);
+
+/* Timeouts of waiting and lingering clients, each 100 ms. */
+void client_sweep(struct worker *, int64_t now_ns);
+/* Closes clients that are between requests (all of them when `all`). */
+void client_close_idle(struct worker *, bool all);
+
+#endif

@@ -1,0 +1,136 @@
+/* The stream's events go to the exchange that has the connection; without one they close it. */
+#include "proxy/pool.h"
+
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "proxy/exchange.h"
+
+static struct upstream *upstream_of(struct stream *s)
+{
+    return CONTAINER_OF(s, struct upstream, stream);
+}
+
+static void on_connect(struct stream *s, int status)
+{
+    struct upstream *up = upstream_of(s);
+
+    if (up->exchange != NULL)
+        exchange_connected(up->exchange, status);
+    else
+        pool_drop(up);
+}
+
+static void on_bytes(struct stream *s, struct str bytes)
+{
+    struct upstream *up = upstream_of(s);
+
+    if (up->exchange != NULL)
+        exchange_response(up->exchange, bytes);
+    else
+        pool_drop(up); /* nobody asked: never the next client's answer */
+}
+
+static void on_end(struct stream *s, int status)
+{
+    struct upstream *up = upstream_of(s);
+
+    if (up->exchange != NULL)
+        exchange_upstream_end(up->exchange, status);
+    else
+        pool_drop(up);
+}
+
+static void on_drain(struct stream *s)
+{
+    struct upstream *up = upstream_of(s);
+
+    if (up->exchange != NULL)
+        exchange_upstream_drained(up->exchange);
+}
+
+static void on_closed(struct stream *s)
+{
+    struct upstream *up = upstream_of(s);
+
+    up->worker->upstreams--;
+    free(up->held);
+    free(up);
+}
+
+static const struct stream_events events = {
+    .on_connect = on_connect,
+    .on_bytes = on_bytes,
+    .on_end = on_end,
+    .on_drain = on_drain,
+    .on_closed = on_closed,
+};
+
+struct upstream *pool_take(struct pool *p, struct exchange *ex)
+{
+    if (list_empty(&p->idle))
+        return NULL;
+    /* The one used last: its caches are warm, and the others may expire. */
+    struct upstream *up = CONTAINER_OF(p->idle.prev, struct upstream, idle);
+    list_remove(&up->idle);
+    p->idle_count--;
+    up->exchange = ex;
+    up->reused = true;
+    return up;
+}
+
+struct upstream *pool_connect(struct worker *w, struct pool *p,
+                              const struct route_endpoint *endpoint, struct exchange *ex,
+                              int *ret_status)
+{
+    struct upstream *up = xcalloc(1, sizeof(*up));
+
+    stream_init(&up->stream, &w->loop, &events);
+    w->upstreams++;
+    up->worker = w;
+    up->pool = p;
+    list_init(&up->idle);
+    stat_add(&w->stats.upstream_connections, 1);
+    *ret_status = stream_connect(&up->stream, (const struct sockaddr *)&endpoint->address);
+    if (*ret_status < 0) {
+        stream_close(&up->stream);
+        return NULL;
+    }
+    up->exchange = ex;
+    return up;
+}
+
+void pool_give(struct upstream *up)
+{
+    struct pool *p = up->pool;
+
+    up->exchange = NULL;
+    if (p->idle_count == POOL_IDLE_MAX || up->worker->draining) {
+        pool_drop(up);
+        return;
+    }
+    up->idle_since_ns = up->worker->loop.now_ns;
+    list_push(&p->idle, &up->idle);
+    p->idle_count++;
+    stream_read(&up->stream);
+}
+
+void pool_drop(struct upstream *up)
+{
+    up->exchange = NULL;
+    if (!list_empty(&up->idle)) {
+        list_remove(&up->idle);
+        up->pool->idle_count--;
+    }
+    stream_close(&up->stream);
+}
+
+void pool_expire(struct pool *p, int64_t now_ns)
+{
+    while (!list_empty(&p->idle)) {
+        struct upstream *up = CONTAINER_OF(p->idle.next, struct upstream, idle);
+        if (now_ns != INT64_MAX && now_ns - up->idle_since_ns < POOL_IDLE_S * NS_PER_SEC)
+            return;
+        pool_drop(up);
+    }
+}

@@ -1,0 +1,220 @@
+/* The response on its way down: the head is read once it is whole, then head and body leave in one
+ * gathered write per read, framed as the client needs it.
+ */
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "proxy/exchange.h"
+
+enum { RESPONSE_HEAD_MAX = 64 * 1024, INTERIM_MAX = 16 };
+
+static void malformed(struct exchange *ex, const char *why)
+{
+    char message[160];
+
+    if (ex->state == EX_RESPONDING) {
+        exchange_break(ex, OUTCOME_MALFORMED);
+        return;
+    }
+    snprintf(message, sizeof(message), "the upstream's answer is not valid HTTP: %s", why);
+    exchange_fail(ex, OUTCOME_MALFORMED, 502, "upstream_malformed", message);
+}
+
+/* How the client gets the body: counted as it came, else chunked, else (HTTP/1.0) by closing. */
+static enum framing frame_for_client(const struct exchange *ex, const struct head *h)
+{
+    if (h->framing == FRAMING_NONE || h->framing == FRAMING_LENGTH)
+        return h->framing;
+    return ex->http10 ? FRAMING_CLOSE : FRAMING_CHUNKED;
+}
+
+static bool client_keeps_alive(const struct exchange *ex)
+{
+    return ex->client_keep_alive && ex->response_as != FRAMING_CLOSE && ex->request.done &&
+           !ex->worker->draining;
+}
+
+/* While the client does not read, neither do we, and the clock of latency stands. */
+static void balance_download(struct exchange *ex)
+{
+    bool full = stream_pending(&ex->client->stream) > 0;
+    int64_t now_ns = ex->worker->loop.now_ns;
+
+    if (full && ex->paused_ns == 0) {
+        stream_pause(&ex->up->stream);
+        ex->paused_ns = now_ns;
+    } else if (!full && ex->paused_ns != 0) {
+        ex->unread_ns += now_ns - ex->paused_ns;
+        ex->ticket.unread_ns = ex->unread_ns;
+        ex->paused_ns = 0;
+        stream_read(&ex->up->stream);
+    }
+}
+
+/* Body bytes down, after the head in worker.scratch when `with_head`. May end the exchange. */
+static void send_down(struct exchange *ex, bool with_head, struct str bytes)
+{
+    struct strbuf *head = &ex->worker->scratch;
+    enum body_result result;
+
+    do {
+        struct body_out out = {.count = 0};
+        if (with_head)
+            out.bufs[out.count++] = uv_buf_init(head->ptr, (unsigned)head->len);
+        with_head = false;
+        result = body_read(&ex->response, &bytes, ex->response_as, &out);
+        if (result == BODY_ERROR) {
+            malformed(ex, "its chunked coding is broken");
+            return;
+        }
+        if (out.count > 0 && stream_write(&ex->client->stream, out.bufs, out.count) < 0) {
+            exchange_abort(ex);
+            return;
+        }
+    } while (result == BODY_AGAIN);
+    ex->progress_ns = ex->worker->loop.now_ns;
+    if (ex->response.done)
+        exchange_complete(ex, bytes.len > 0);
+    else
+        balance_download(ex);
+}
+
+static void respond(struct exchange *ex, const struct head *h, struct str rest)
+{
+    struct worker *w = ex->worker;
+
+    exchange_enter(ex, EX_RESPONDING);
+    ex->status = h->status;
+    ex->first_byte_ns = w->loop.now_ns;
+    ex->response_as = frame_for_client(ex, h);
+    ex->upstream_keep_alive = h->keep_alive && h->framing != FRAMING_CLOSE;
+    body_init(&ex->response, h->framing, h->length);
+    bool keep = client_keeps_alive(ex);
+    struct forward_response r = {
+        .head = h,
+        .version = ex->route->versions[ex->variant].version,
+        .request_id = ex->request_id,
+        .framing = ex->response_as,
+        .close = !keep,
+        .keep_alive_10 = keep && ex->http10,
+    };
+    strbuf_reset(&w->scratch);
+    forward_response_head(&r, &w->scratch);
+    send_down(ex, true, rest);
+}
+
+/* 100 and 103 are passed on to clients that know them; none is ever taken for the answer. */
+static bool interim(struct exchange *ex, const struct head *h)
+{
+    struct strbuf *out = &ex->worker->scratch;
+
+    if (h->status == 101 || ++ex->interim > INTERIM_MAX) {
+        malformed(ex, h->status == 101 ? "it switches protocols unasked" : "too many 1xx answers");
+        return false;
+    }
+    if (ex->http10)
+        return true;
+    strbuf_reset(out);
+    forward_interim_head(h, out);
+    uv_buf_t buf = uv_buf_init(out->ptr, (unsigned)out->len);
+    if (stream_write(&ex->client->stream, &buf, 1) < 0) {
+        exchange_abort(ex);
+        return false;
+    }
+    return true;
+}
+
+static void hold(struct upstream *up, struct str bytes)
+{
+    if (up->held != NULL && bytes.ptr >= up->held && bytes.ptr <= up->held + up->held_len) {
+        memmove(up->held, bytes.ptr, bytes.len);
+        up->held_len = bytes.len;
+        return;
+    }
+    up->held = xrealloc(up->held, up->held_len + bytes.len);
+    memcpy(up->held + up->held_len, bytes.ptr, bytes.len);
+    up->held_len += bytes.len;
+}
+
+/* Heads from `bytes` until the final one. */
+static void read_heads(struct exchange *ex, struct str bytes, size_t scanned)
+{
+    struct head *h = &ex->worker->response_head;
+    struct upstream *up = ex->up;
+    const char *why;
+
+    for (;;) {
+        ptrdiff_t end = head_end(bytes, scanned);
+        if (end < 0 || end > RESPONSE_HEAD_MAX || (end == 0 && bytes.len > RESPONSE_HEAD_MAX)) {
+            malformed(ex, end < 0 ? "its head has a bare LF or a NUL" : "its head is too large");
+            return;
+        }
+        if (end == 0) {
+            hold(up, bytes);
+            return;
+        }
+        if (head_parse_response((struct str){bytes.ptr, (size_t)end}, ex->to_head, h, &why) != 0) {
+            malformed(ex, why);
+            return;
+        }
+        struct str rest = {bytes.ptr + end, bytes.len - (size_t)end};
+        if (h->status >= 200) {
+            char *held = up->held; /* `rest` may lie in it: freed once it was written */
+            up->held = NULL;
+            up->held_len = 0;
+            respond(ex, h, rest);
+            free(held);
+            return;
+        }
+        if (!interim(ex, h))
+            return;
+        bytes = rest;
+        scanned = 0;
+    }
+}
+
+void exchange_response(struct exchange *ex, struct str bytes)
+{
+    struct upstream *up = ex->up;
+
+    if (ex->state == EX_RESPONDING) {
+        send_down(ex, false, bytes);
+        return;
+    }
+    size_t scanned = up->held_len;
+    if (scanned > 0) {
+        hold(up, bytes);
+        bytes = (struct str){up->held, up->held_len};
+    }
+    read_heads(ex, bytes, scanned);
+}
+
+void exchange_client_drained(struct exchange *ex)
+{
+    ex->progress_ns = ex->worker->loop.now_ns;
+    if (ex->state == EX_RESPONDING && ex->up != NULL)
+        balance_download(ex);
+}
+
+void exchange_upstream_end(struct exchange *ex, int status)
+{
+    if (ex->state == EX_ATTEMPTING) {
+        if (attempt_again(ex))
+            return;
+        exchange_fail(ex, OUTCOME_RESET, 502, "upstream_reset",
+                      "the upstream closed the connection before it answered");
+        return;
+    }
+    if (status == 0 && ex->response.framing == FRAMING_CLOSE) {
+        struct body_out out = {.count = 0};
+        body_close(&ex->response, ex->response_as, &out);
+        if (out.count > 0 && stream_write(&ex->client->stream, out.bufs, out.count) < 0) {
+            exchange_abort(ex);
+            return;
+        }
+        exchange_complete(ex, false);
+        return;
+    }
+    /* A clean end with less than was announced, or a broken connection. */
+    exchange_break(ex, status == 0 ? OUTCOME_TRUNCATED : OUTCOME_RESET);
+}

@@ -1,0 +1,51 @@
+/* proxy/route.h — the immutable table compiled from a policy set: head → rollout.
+ *
+ * Order: exact host, then the longest wildcard, then no host; within that the longest path prefix;
+ * within that the most further conditions. A prefix matches whole segments: "/predict" takes
+ * /predict and /predict/x, not /predictions; "/v1/" takes everything beneath. Cost: one hash lookup
+ * per host form and distinct prefix length, not per rollout.
+ */
+#ifndef PROXY_ROUTE_H
+#define PROXY_ROUTE_H
+
+#include <sys/socket.h>
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "net/head.h"
+#include "policies/policy_set.h"
+
+struct route_endpoint {
+    struct sockaddr_storage address;
+    const char *authority;
+    uint32_t weight;
+};
+
+struct route_version {
+    const char *version; /* fit to be a field value */
+    struct route_endpoint *endpoints;
+    size_t endpoint_count; /* 0: this variant is absent */
+    size_t first_pool;     /* its endpoints' pools are first_pool, first_pool + 1, ... */
+};
+
+struct route {
+    uint32_t rollout; /* index in the set */
+    const struct policy *policy;
+    struct route_version versions[VARIANT_COUNT];
+};
+
+struct route_table;
+
+/* Resolves endpoint names: blocking, not on a loop. Takes a reference of the set. */
+int route_table_new(struct policy_set *, struct route_table **ret, struct error *reterr);
+void route_table_free(struct route_table *);
+
+/* NULL: no rollout takes it. */
+const struct route *route_match(const struct route_table *, const struct head *);
+const struct route *route_at(const struct route_table *, size_t rollout);
+size_t route_count(const struct route_table *);
+/* How many endpoints all versions have together: a worker keeps as many pools. */
+size_t route_pool_count(const struct route_table *);
+
+#endif

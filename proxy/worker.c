@@ -1,0 +1,176 @@
+/* A worker's thread: its listeners, its sweep, its end. Timeouts are looked at every 100 ms for all
+ * connections together; no request has a timer of its own.
+ */
+#include "proxy/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "proxy/client.h"
+#include "proxy/exchange.h"
+#include "proxy/pool.h"
+
+enum { SWEEP_MS = 100, BACKLOG = 4096 };
+
+static void on_connection(uv_stream_t *server, int status)
+{
+    struct listener *l = CONTAINER_OF(server, struct listener, tcp);
+
+    loop_turn(&l->worker->loop);
+    if (status == 0)
+        client_accept(l);
+}
+
+static void sweep_exchanges(struct worker *w, int64_t now_ns)
+{
+    struct list *next;
+
+    for (struct list *at = w->exchanges.next; at != &w->exchanges; at = next) {
+        next = at->next;
+        exchange_sweep(CONTAINER_OF(at, struct exchange, link), now_ns);
+    }
+}
+
+static void expire_pools(struct worker *w, int64_t now_ns)
+{
+    for (size_t i = 0; i < route_pool_count(w->shared->table); i++)
+        pool_expire(&w->pools[i], now_ns);
+}
+
+static void close_listeners(struct worker *w)
+{
+    for (size_t i = 0; i < w->listener_count; i++)
+        if (!uv_is_closing((uv_handle_t *)&w->listeners[i].tcp))
+            uv_close((uv_handle_t *)&w->listeners[i].tcp, NULL);
+}
+
+/* Draining ends when nothing is under way, or at its deadline, when what is left is cut. */
+static void drain_step(struct worker *w, int64_t now_ns)
+{
+    int64_t deadline_ns = atomic_load_explicit(&w->drain_deadline_ns, memory_order_acquire);
+
+    if (deadline_ns == 0)
+        return;
+    if (!w->draining) {
+        w->draining = true;
+        close_listeners(w);
+        expire_pools(w, INT64_MAX);
+    }
+    client_close_idle(w, false);
+    if (now_ns >= deadline_ns) {
+        while (!list_empty(&w->exchanges))
+            exchange_cut(CONTAINER_OF(w->exchanges.next, struct exchange, link));
+        client_close_idle(w, true);
+    }
+    if (w->clients == 0) {
+        expire_pools(w, INT64_MAX);
+        if (!uv_is_closing((uv_handle_t *)&w->sweep)) {
+            uv_close((uv_handle_t *)&w->sweep, NULL);
+            uv_close((uv_handle_t *)&w->wake, NULL);
+        }
+    }
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct worker *w = worker_of(loop_of(timer->loop));
+    int64_t now_ns = loop_turn(&w->loop);
+
+    recorder_sweep(w->shard, now_ns);
+    sweep_exchanges(w, now_ns);
+    client_sweep(w, now_ns);
+    expire_pools(w, now_ns);
+    drain_step(w, now_ns);
+}
+
+static void on_wake(uv_async_t *async)
+{
+    struct worker *w = worker_of(loop_of(async->loop));
+
+    drain_step(w, loop_turn(&w->loop));
+}
+
+static void open_listeners(struct worker *w, const int *fds)
+{
+    for (size_t i = 0; i < w->listener_count; i++) {
+        struct listener *l = &w->listeners[i];
+        l->worker = w;
+        CHECK(uv_tcp_init(&w->loop.uv, &l->tcp) == 0);
+        CHECK(uv_tcp_open(&l->tcp, fds[i]) == 0);
+        int status = uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
+        if (status < 0)
+            log_error("listener.failed", F("error", LOG_STR(uv_strerror(status))));
+    }
+}
+
+struct worker *worker_new(struct shared *shared, size_t index, const int *fds, size_t count)
+{
+    struct worker *w = aligned_alloc(64, (sizeof(*w) + 63) / 64 * 64);
+    size_t pools = route_pool_count(shared->table);
+
+    if (w == NULL)
+        abort();
+    memset(w, 0, sizeof(*w));
+    CHECK(loop_init(&w->loop, shared->clock) == 0);
+    w->shared = shared;
+    w->index = index;
+    w->shard = recorder_shard(shared->recorder, index);
+    rng_seed_system(&w->rng);
+    w->pools = xcalloc(pools, sizeof(*w->pools));
+    for (size_t i = 0; i < pools; i++)
+        list_init(&w->pools[i].idle);
+    list_init(&w->waiting);
+    list_init(&w->in_heads);
+    list_init(&w->lingering);
+    list_init(&w->exchanges);
+    strbuf_init(&w->scratch, 256 * 1024);
+    w->listeners = xcalloc(count, sizeof(*w->listeners));
+    w->listener_count = count;
+    open_listeners(w, fds);
+    CHECK(uv_timer_init(&w->loop.uv, &w->sweep) == 0);
+    CHECK(uv_timer_start(&w->sweep, on_sweep, SWEEP_MS, SWEEP_MS) == 0);
+    CHECK(uv_async_init(&w->loop.uv, &w->wake, on_wake) == 0);
+    return w;
+}
+
+static void *thread_main(void *arg)
+{
+    struct worker *w = arg;
+
+    uv_run(&w->loop.uv, UV_RUN_DEFAULT);
+    return NULL;
+}
+
+int worker_run(struct worker *w)
+{
+    return -pthread_create(&w->thread, NULL, thread_main, w);
+}
+
+void worker_drain(struct worker *w, int64_t deadline_ns)
+{
+    atomic_store_explicit(&w->drain_deadline_ns, deadline_ns, memory_order_release);
+    uv_async_send(&w->wake);
+}
+
+void worker_join(struct worker *w)
+{
+    pthread_join(w->thread, NULL);
+}
+
+void worker_free(struct worker *w)
+{
+    struct exchange *next;
+
+    for (struct exchange *ex = w->spare; ex != NULL; ex = next) {
+        next = ex->next;
+        strbuf_deinit(&ex->head);
+        free(ex);
+    }
+    loop_deinit(&w->loop);
+    strbuf_deinit(&w->scratch);
+    free(w->listeners);
+    free(w->pools);
+    free(w);
+}

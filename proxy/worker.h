@@ -1,0 +1,98 @@
+/* proxy/worker.h — one data-plane thread and all it owns. Internal to proxy/. */
+#ifndef PROXY_WORKER_H
+#define PROXY_WORKER_H
+
+#include <uv.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "analysis/recorder.h"
+#include "base/check.h"
+#include "base/list.h"
+#include "base/rng.h"
+#include "base/strbuf.h"
+#include "net/head.h"
+#include "net/loop.h"
+#include "proxy/access_log.h"
+#include "proxy/proxy.h"
+#include "proxy/route.h"
+#include "proxy/weights.h"
+
+/* What all workers share: constant but for the atomics. */
+struct shared {
+    struct policy_set *set;
+    const struct config *config;
+    struct route_table *table;
+    struct weight *weights; /* one per rollout */
+    struct recorder *recorder;
+    struct access_log *access_log; /* NULL: off */
+    const struct clock *clock;
+    _Alignas(64) _Atomic uint64_t connections_active; /* process-wide, for limits.connections */
+};
+
+/* Idle connections to one endpoint, and what is on the way to it from this worker. */
+struct pool {
+    struct list idle; /* struct upstream, the longest idle first */
+    uint32_t idle_count, in_flight;
+};
+
+struct listener {
+    uv_tcp_t tcp;
+    struct worker *worker;
+    int fd; /* bound; -1 once uv has it */
+};
+
+struct exchange;
+
+struct worker {
+    struct loop loop;
+    struct shared *shared;
+    size_t index;
+    struct recorder_shard *shard;
+    struct rng rng;
+    struct pool *pools;     /* route_pool_count */
+    struct list waiting;    /* clients between requests, the longest first */
+    struct list in_heads;   /* clients within a head, the longest first */
+    struct list lingering;  /* answered clients that still take the answer or still send */
+    struct list exchanges;  /* under way */
+    struct exchange *spare; /* free list */
+    size_t spare_count;
+    struct listener *listeners;
+    size_t listener_count;
+    uv_timer_t sweep;
+    uv_async_t wake;
+    _Atomic int64_t drain_deadline_ns; /* 0: running; else: no new connections, end by then */
+    bool draining;
+    size_t clients, upstreams; /* open handles of each kind */
+    pthread_t thread;
+    struct strbuf scratch;                   /* a response head or an error on its way out */
+    struct head request_head, response_head; /* of the message being handled in this callback */
+    _Alignas(64) struct {
+        _Atomic uint64_t connections, connections_active, requests, requests_active,
+            upstream_connections, unmatched, rejected, refused_connections;
+    } stats; /* written by this worker, read by anyone */
+};
+
+static inline void stat_add(_Atomic uint64_t *counter, int64_t by)
+{
+    /* One writer: a plain add with relaxed stores is enough. */
+    atomic_store_explicit(counter,
+                          atomic_load_explicit(counter, memory_order_relaxed) + (uint64_t)by,
+                          memory_order_relaxed);
+}
+
+/* Takes over the bound descriptors. The worker runs until it was told to drain and is empty. */
+struct worker *worker_new(struct shared *, size_t index, const int *fds, size_t count);
+int worker_run(struct worker *); /* starts the thread; 0 or -errno */
+/* Any thread. */
+void worker_drain(struct worker *, int64_t deadline_ns);
+void worker_join(struct worker *);
+void worker_free(struct worker *);
+
+static inline struct worker *worker_of(struct loop *loop)
+{
+    return CONTAINER_OF(loop, struct worker, loop);
+}
+
+#endif
