@@ -36,8 +36,8 @@ class Connection:
 
 class Backend:
     """Listens on a port of its own from the start. `handler(request, connection)` answers; without
-    one it is a model that answers JSON naming its version, with the faults set on it:
-    error_rate, delay (seconds), down (closes connections at once)."""
+    one it is a model that answers JSON naming its version, with the faults set on it: error_rate,
+    delay (seconds) of slow_share of the requests."""
 
     def __init__(self, version="1.0.0", handler=None, read_bodies=True, seed=1):
         self.version = version
@@ -45,6 +45,7 @@ class Backend:
         self.read_bodies = read_bodies
         self.error_rate = 0.0
         self.delay = 0.0
+        self.slow_share = 1.0
         self.random = random.Random(seed)
         self.requests = collections.deque(maxlen=1000)
         self.count = 0
@@ -125,7 +126,8 @@ class Backend:
             if identity:
                 self.ids[identity] += 1
             failing = self.random.random() < self.error_rate
-        if self.delay:
+            slow = self.delay and self.random.random() < self.slow_share
+        if slow:
             time.sleep(self.delay)
         if failing:
             connection.reply(500, b'{"error":"model failed"}', [("X-Model", self.version)])

@@ -109,7 +109,8 @@ def test_run_refuses_what_check_refuses(write):
 
 @pytest.mark.parametrize(
     "args",
-    [["nonsense"], ["status", "--nonsense"], ["promote"], ["wait", "chat"], ["check"],
+    [["nonsense"], ["status", "--nonsense"], ["promote"],
+     ["wait", "chat", "--for", "nirvana"], ["check"],
      ["status", "a", "b"], ["status", "-o", "xml"]],
 )
 def test_bad_usage_is_2(args):
