@@ -54,7 +54,7 @@ deps: ## Install the packages that are missing (Debian, Ubuntu); the other targe
 CC        := gcc
 WARN      := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla -Werror
 CPPFLAGS  := -I. $(if $(LLHTTP_DIR),-isystem $(LLHTTP_DIR)/include) -D_GNU_SOURCE \
-             -DSLUICE_VERSION='"$(VERSION)"'
+             -DSLUICE_VERSION='"$(VERSION)"' -DLLHTTP_STRICT_MODE=1
 SANITIZE  := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 CFLAGS_release  := -O2 -g -flto=auto -fno-plt -DNDEBUG
 LDFLAGS_release := -O2 -flto=auto

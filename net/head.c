@@ -89,6 +89,18 @@ static bool has_control(struct str s)
     return false;
 }
 
+/* RFC 9110, 5.6.2: what a field name is made of. */
+static bool is_token(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i], letter = (char)(c | 0x20);
+        if (!(letter >= 'a' && letter <= 'z') && !(c >= '0' && c <= '9') &&
+            (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL))
+            return false;
+    }
+    return s.len > 0;
+}
+
 /* Cuts the lines after the start line into fields. 0 or a status. */
 static int cut_fields(struct str rest, struct head *h, const char **why)
 {
@@ -104,6 +116,8 @@ static int cut_fields(struct str rest, struct head *h, const char **why)
         const char *colon = memchr(line.ptr, ':', line_len - 2);
         if (colon == NULL || colon == line.ptr)
             return refuse(why, 400, "a header line has no name");
+        if (!is_token((struct str){line.ptr, (size_t)(colon - line.ptr)}))
+            return refuse(why, 400, "a header name is not a token");
         if (has_control((struct str){line.ptr, line_len - 2}))
             return refuse(why, 400, "a header line has a control byte");
         if (h->count == HEAD_FIELDS_MAX)

@@ -1,0 +1,70 @@
+/* Least requests by weight, and idle endpoints sharing alike. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "proxy/balance.h"
+
+static void test_least(void **state)
+{
+    static const struct {
+        struct endpoint_load loads[4];
+        size_t n, want;
+    } rows[] = {
+        {{{5, 1}}, 1, 0},
+        {{{5, 1}, {4, 1}}, 2, 1},
+        {{{3, 1}, {3, 2}, {3, 1}}, 3, 1}, /* weight 2 takes twice as many */
+        {{{0, 1}, {2, 4}, {9, 9}}, 3, 1}, /* 1/1, 3/4, 10/9 */
+        {{{7, 1}, {7, 1}, {6, 1}, {7, 1}}, 4, 2},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        for (uint64_t random = 0; random < 8; random++)
+            assert_int_equal(balance_pick(rows[i].loads, rows[i].n, random), rows[i].want);
+}
+
+static void test_ties_are_spread(void **state)
+{
+    struct endpoint_load loads[4] = {{0, 1}, {0, 1}, {0, 1}, {0, 1}};
+    int counts[4] = {0};
+    struct rng rng;
+
+    (void)state;
+    rng_seed(&rng, 3);
+    for (int i = 0; i < 4000; i++)
+        counts[balance_pick(loads, 4, rng_u64(&rng))]++;
+    for (int i = 0; i < 4; i++)
+        assert_in_range(counts[i], 850, 1150);
+}
+
+static void test_many_endpoints_stay_level(void **state)
+{
+    struct endpoint_load loads[100];
+    struct rng rng;
+    uint32_t max = 0;
+
+    (void)state;
+    rng_seed(&rng, 4);
+    for (int i = 0; i < 100; i++)
+        loads[i] = (struct endpoint_load){0, 1};
+    for (int i = 0; i < 1000; i++)
+        loads[balance_pick(loads, 100, rng_u64(&rng))].in_flight++;
+    for (int i = 0; i < 100; i++)
+        max = loads[i].in_flight > max ? loads[i].in_flight : max;
+    assert_in_range(max, 10, 14); /* two choices: the mean is 10 */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_least),
+        cmocka_unit_test(test_ties_are_spread),
+        cmocka_unit_test(test_many_endpoints_stay_level),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
