@@ -203,19 +203,17 @@ static void add_weights(struct metrics *m)
     struct controller_gauges g;
 
     prometheus_family(&m->p, "sluice_weight_percent", "gauge",
-                      "Share of the traffic that goes to this version.");
+                      "Share of the traffic that the canary gets.");
     for (size_t i = 0; i < m->ports->set->count; i++) {
         const struct policy *policy = policy_at(m, i);
+        if (!policy_has_canary(policy))
+            continue;
         m->ports->gauges(m->ports->ctx, i, &g);
-        for (int v = 0; v < VARIANT_COUNT; v++) {
-            uint32_t bp = v == VARIANT_CANARY ? g.weight_bp : WEIGHT_FULL_BP - g.weight_bp;
-            if (policy->versions[v].version != NULL)
-                prometheus_f64(&m->p, "",
-                               LABELS({"rollout", policy->name},
-                                      {"version", policy->versions[v].version},
-                                      {"variant", variant_names[v]}),
-                               (double)bp / 100);
-        }
+        prometheus_f64(&m->p, "",
+                       LABELS({"rollout", policy->name},
+                              {"version", policy->versions[VARIANT_CANARY].version},
+                              {"variant", variant_names[VARIANT_CANARY]}),
+                       (double)g.weight_bp / 100);
     }
 }
 

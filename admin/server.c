@@ -7,7 +7,7 @@
 
 #include "admin/access.h"
 #include "admin/api.h"
-#include "admin/events.h"
+#include "admin/event_streams.h"
 #include "admin/metrics.h"
 #include "admin/prometheus.h"
 #include "admin/reply.h"
@@ -25,7 +25,7 @@ enum {
 struct admin {
     struct admin_ports ports;
     struct serve *serve;
-    struct events *events;
+    struct event_streams *events;
     struct metrics *metrics;
     uv_timer_t keep_alive;
 };
@@ -105,7 +105,7 @@ static void get_events(struct admin *a, struct serve_request *r, const struct ro
     if (str_eq(serve_method(r), STR("HEAD")))
         reply_text(r, 200, STR("text/event-stream"), STR(""));
     else
-        events_subscribe(a->events, r);
+        event_streams_subscribe(a->events, r);
 }
 
 static void get_rollouts(struct admin *a, struct serve_request *r, const struct route *route,
@@ -140,7 +140,7 @@ static void post_command(struct admin *a, struct serve_request *r, const struct 
                          struct str name)
 {
     api_command(&a->ports, r, name, route->command);
-    events_pump(a->events);
+    event_streams_pump(a->events);
 }
 
 #define ROLLOUTS "/v1/rollouts/"
@@ -237,7 +237,7 @@ static void on_keep_alive(uv_timer_t *timer)
 {
     struct admin *a = timer->data;
 
-    events_keep_alive(a->events);
+    event_streams_keep_alive(a->events);
 }
 
 int admin_start(uv_loop_t *loop, const char *host, uint16_t port, const struct admin_ports *ports,
@@ -266,7 +266,7 @@ int admin_start(uv_loop_t *loop, const char *host, uint16_t port, const struct a
         free(a);
         return rc;
     }
-    a->events = events_new(&a->ports);
+    a->events = event_streams_new(&a->ports);
     a->metrics = metrics_new(&a->ports);
     uv_timer_init(loop, &a->keep_alive);
     a->keep_alive.data = a;
@@ -282,7 +282,7 @@ uint16_t admin_port(const struct admin *a)
 
 void admin_pump(struct admin *a)
 {
-    events_pump(a->events);
+    event_streams_pump(a->events);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -297,7 +297,7 @@ void admin_close(struct admin *a)
 {
     if (a == NULL)
         return;
-    events_free(a->events);
+    event_streams_free(a->events);
     a->events = NULL;
     serve_close(a->serve);
     uv_close((uv_handle_t *)&a->keep_alive, on_timer_closed);

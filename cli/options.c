@@ -157,8 +157,7 @@ static int check_count(const struct cli_args *a, struct error *reterr)
     if (a->arg_count > c->args_max)
         error_set(reterr, -EINVAL, "unexpected argument \"%s\"", a->args[c->args_max]);
     else
-        error_set(reterr, -EINVAL, "%s is missing",
-                  strstr(c->usage, "NAME") != NULL ? "the rollout's NAME" : "an argument");
+        error_set(reterr, -EINVAL, "%.*s is missing", (int)strcspn(c->usage, " "), c->usage);
     error_hint(reterr, "usage: sluice %s %s", c->name, c->usage);
     return -EINVAL;
 }

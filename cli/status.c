@@ -7,11 +7,11 @@
 
 #include "base/clock.h"
 #include "base/units.h"
-#include "cli/client.h"
 #include "cli/command.h"
-#include "cli/document.h"
+#include "cli/member.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/remote.h"
 #include "cli/status_text.h"
 
 static const struct cli_option status_options[] = {
@@ -20,15 +20,15 @@ static const struct cli_option status_options[] = {
 };
 
 struct view {
-    struct client *client;
+    struct remote *remote;
     const char *name; /* NULL: every rollout */
     bool json, list;
 };
 
 static int fetch(const struct view *v, json_t **ret, struct error *reterr)
 {
-    char *path = v->name == NULL ? NULL : client_rollout_path(v->name, "");
-    int rc = client_try(v->client, "GET", path == NULL ? "/v1/rollouts" : path, NULL, ret, reterr);
+    char *path = v->name == NULL ? NULL : remote_rollout_path(v->name, "");
+    int rc = remote_try(v->remote, "GET", path == NULL ? "/v1/rollouts" : path, NULL, ret, reterr);
 
     free(path);
     return rc;
@@ -36,7 +36,7 @@ static int fetch(const struct view *v, json_t **ret, struct error *reterr)
 
 static void render(const struct view *v, const json_t *answer, bool colours, struct strbuf *out)
 {
-    const json_t *all = document_get(answer, "rollouts"), *one;
+    const json_t *all = member_get(answer, "rollouts"), *one;
     size_t i;
 
     if (v->name != NULL) {
@@ -61,7 +61,7 @@ static int show_once(const struct view *v)
     struct strbuf out;
 
     if (fetch(v, &answer, NULL) != 0) {
-        client_print_failure(v->client);
+        remote_print_failure(v->remote);
         return CLI_FAILED;
     }
     if (v->json) {
@@ -140,7 +140,7 @@ static int watch(const struct view *v, int64_t interval_ns)
         json_t *answer = NULL;
         int rc = fetch(v, &answer, NULL);
         if (rc != 0) {
-            client_print_failure(v->client);
+            remote_print_failure(v->remote);
             if (first)
                 return CLI_FAILED;
         } else if (v->json) {
@@ -172,23 +172,23 @@ static int run_status(const struct cli_args *args)
     struct view v = {
         .name = args->arg_count > 0 ? args->args[0] : NULL,
         .json = option_json(args),
-        .client = client_new(args),
+        .remote = remote_new(args),
     };
-    if (v.client == NULL)
+    if (v.remote == NULL)
         return CLI_USAGE;
     int rc = option_given(args, "watch") ? watch(&v, interval_ns) : show_once(&v);
-    client_free(v.client);
+    remote_free(v.remote);
     return rc;
 }
 
 static int run_list(const struct cli_args *args)
 {
-    struct view v = {.json = option_json(args), .list = true, .client = client_new(args)};
+    struct view v = {.json = option_json(args), .list = true, .remote = remote_new(args)};
 
-    if (v.client == NULL)
+    if (v.remote == NULL)
         return CLI_USAGE;
     int rc = show_once(&v);
-    client_free(v.client);
+    remote_free(v.remote);
     return rc;
 }
 

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
-#include "cli/document.h"
+#include "cli/member.h"
 #include "cli/output.h"
 
 enum { BAR_WIDTH = 10, CELL_TEXT_MAX = 96 };
@@ -83,35 +83,35 @@ static enum colour verdict_colour(const char *verdict)
 
 static void add_header(struct page *p)
 {
-    const char *canary = document_text(p->doc, "canary"), *phase = document_text(p->doc, "phase");
-    double step = document_number(p->doc, "step", 0);
+    const char *canary = member_text(p->doc, "canary"), *phase = member_text(p->doc, "phase");
+    double step = member_number(p->doc, "step", 0);
 
-    add(p, COLOUR_BOLD, document_text(p->doc, "rollout"));
+    add(p, COLOUR_BOLD, member_text(p->doc, "rollout"));
     strbuf_add(p->out, STR("  "));
     add(p, phase_colour(phase), or_dash(phase));
     if (step > 0)
-        strbuf_addf(p->out, "  step %.0f of %.0f", step, document_number(p->doc, "steps", 0));
+        strbuf_addf(p->out, "  step %.0f of %.0f", step, member_number(p->doc, "steps", 0));
     if (canary[0] != '\0')
-        strbuf_addf(p->out, "  %.6g%% to the canary", document_number(p->doc, "weight", 0));
-    if (strcmp(document_text(p->doc, "mode"), "observe") == 0)
+        strbuf_addf(p->out, "  %.6g%% to the canary", member_number(p->doc, "weight", 0));
+    if (strcmp(member_text(p->doc, "mode"), "observe") == 0)
         add(p, COLOUR_YELLOW, "  observe only: nothing is moved");
-    if (document_true(p->doc, "frozen"))
+    if (member_true(p->doc, "frozen"))
         add(p, COLOUR_YELLOW, "  frozen: no step up");
     strbuf_add(p->out, STR("\n  stable "));
-    add(p, COLOUR_NONE, or_dash(document_text(p->doc, "stable")));
+    add(p, COLOUR_NONE, or_dash(member_text(p->doc, "stable")));
     strbuf_add(p->out, STR(", canary "));
     add(p, COLOUR_NONE, canary[0] == '\0' ? "none" : canary);
-    if (document_text(p->doc, "serving")[0] != '\0') {
+    if (member_text(p->doc, "serving")[0] != '\0') {
         strbuf_add(p->out, STR(", serving "));
-        add(p, COLOUR_NONE, document_text(p->doc, "serving"));
+        add(p, COLOUR_NONE, member_text(p->doc, "serving"));
     }
     strbuf_add_char(p->out, '\n');
 }
 
 static void add_bar(struct page *p)
 {
-    double held = document_number(p->doc, "held_seconds", 0);
-    double hold = document_number(p->doc, "hold_seconds", 0);
+    double held = member_number(p->doc, "held_seconds", 0);
+    double hold = member_number(p->doc, "hold_seconds", 0);
     char held_text[UNITS_TEXT_MAX], hold_text[UNITS_TEXT_MAX];
     int full = hold > 0 ? (int)(held / hold * BAR_WIDTH) : BAR_WIDTH;
 
@@ -124,19 +124,19 @@ static void add_bar(struct page *p)
 /* "✓ 10% ─ ▸ 25% ███░░░░░░░ 3m of 10m ─ 50% ─ 100%" */
 static void add_plan(struct page *p)
 {
-    const json_t *plan = document_get(p->doc, "plan"), *step;
-    const char *phase = document_text(p->doc, "phase");
-    size_t at = (size_t)document_number(p->doc, "step", 0), i;
+    const json_t *plan = member_get(p->doc, "plan"), *step;
+    const char *phase = member_text(p->doc, "phase");
+    size_t at = (size_t)member_number(p->doc, "step", 0), i;
     bool promoted = strcmp(phase, "promoted") == 0, back = strcmp(phase, "rolled_back") == 0;
 
-    if (json_array_size(plan) == 0 || document_text(p->doc, "canary")[0] == '\0')
+    if (json_array_size(plan) == 0 || member_text(p->doc, "canary")[0] == '\0')
         return;
     strbuf_add(p->out, STR("  plan  "));
     json_array_foreach(plan, i, step)
     {
         char text[32];
         bool current = i + 1 == at && !promoted;
-        snprintf(text, sizeof(text), "%.6g%%", document_number(step, "weight", 0));
+        snprintf(text, sizeof(text), "%.6g%%", member_number(step, "weight", 0));
         if (i > 0)
             add(p, COLOUR_DIM, " ─ ");
         if (current && back)
@@ -154,7 +154,7 @@ static void add_plan(struct page *p)
 
 static void add_next(struct page *p)
 {
-    const char *text = document_text(p->doc, "next.text");
+    const char *text = member_text(p->doc, "next.text");
 
     if (text[0] == '\0')
         return;
@@ -167,7 +167,7 @@ static void add_next(struct page *p)
 
 static char *share_or_dash(const json_t *o, const char *key, char to[static UNITS_TEXT_MAX])
 {
-    double value = document_number(o, key, -1);
+    double value = member_number(o, key, -1);
 
     if (value < 0 || value > 1)
         str_copy(to, UNITS_TEXT_MAX, STR("-"));
@@ -182,19 +182,19 @@ static void value_cell(struct table *t, const json_t *o, const char *observed_ke
 {
     char value[UNITS_TEXT_MAX], lower[UNITS_TEXT_MAX], upper[UNITS_TEXT_MAX];
     char observed[UNITS_TEXT_MAX] = "", bounds[CELL_TEXT_MAX] = "";
-    bool latency = document_has_number(o, observed_key);
+    bool latency = member_has_number(o, observed_key);
 
     share_or_dash(o, "value", value);
     if (strcmp(value, "-") == 0) {
         table_cell(t, COLOUR_NONE, "-");
         return;
     }
-    if (document_has_number(o, "lower") && document_has_number(o, "upper"))
+    if (member_has_number(o, "lower") && member_has_number(o, "upper"))
         snprintf(bounds, sizeof(bounds), " (%s to %s)", share_or_dash(o, "lower", lower),
                  share_or_dash(o, "upper", upper));
     if (latency)
         table_cell(t, colour, "%s, %s over%s",
-                   ms_text(document_number(o, observed_key, -1), observed), value, bounds);
+                   ms_text(member_number(o, observed_key, -1), observed), value, bounds);
     else
         table_cell(t, colour, "%s%s", value, bounds);
 }
@@ -203,9 +203,9 @@ static void limit_cell(struct table *t, const json_t *c)
 {
     char text[UNITS_TEXT_MAX];
 
-    if (document_has_number(c, "limit_ms"))
-        table_cell(t, COLOUR_NONE, "%s", ms_text(document_number(c, "limit_ms", -1), text));
-    else if (strcmp(document_text(c, "test"), "max_increase") == 0)
+    if (member_has_number(c, "limit_ms"))
+        table_cell(t, COLOUR_NONE, "%s", ms_text(member_number(c, "limit_ms", -1), text));
+    else if (strcmp(member_text(c, "test"), "max_increase") == 0)
         table_cell(t, COLOUR_NONE, "+%s", share_or_dash(c, "limit", text));
     else
         table_cell(t, COLOUR_NONE, "%s", share_or_dash(c, "limit", text));
@@ -213,10 +213,10 @@ static void limit_cell(struct table *t, const json_t *c)
 
 static void evidence_cell(struct table *t, const json_t *c)
 {
-    double evidence = document_number(c, "evidence", -1e9);
-    double threshold = document_number(c, "threshold", 0);
+    double evidence = member_number(c, "evidence", -1e9);
+    double threshold = member_number(c, "threshold", 0);
 
-    if (!document_has_number(c, "threshold"))
+    if (!member_has_number(c, "threshold"))
         table_cell(t, COLOUR_NONE, "-");
     else if (evidence <= evidence_floor)
         table_cell(t, COLOUR_NONE, "none of %.1f", threshold);
@@ -230,13 +230,13 @@ static void no_harm_cell(struct table *t, const json_t *c)
 {
     char more[COUNT_TEXT_MAX];
 
-    if (!document_has_number(c, "no_harm"))
+    if (!member_has_number(c, "no_harm"))
         table_cell(t, COLOUR_NONE, "-");
-    else if (document_number(c, "no_harm", 0) >= document_number(c, "no_harm_threshold", 0))
+    else if (member_number(c, "no_harm", 0) >= member_number(c, "no_harm_threshold", 0))
         table_cell(t, COLOUR_GREEN, "shown");
-    else if (document_has_number(c, "requests_more"))
+    else if (member_has_number(c, "requests_more"))
         table_cell(t, COLOUR_NONE, "%s more",
-                   output_count(document_number(c, "requests_more", 0), more));
+                   output_count(member_number(c, "requests_more", 0), more));
     else
         table_cell(t, COLOUR_NONE, "not yet");
 }
@@ -247,23 +247,23 @@ static void add_criteria(struct page *p)
                                            "limit",     "requests", "evidence", "no harm"};
     static const enum align aligns[] = {ALIGN_LEFT,  ALIGN_LEFT,  ALIGN_LEFT,  ALIGN_LEFT,
                                         ALIGN_RIGHT, ALIGN_RIGHT, ALIGN_RIGHT, ALIGN_RIGHT};
-    const json_t *criteria = document_get(p->doc, "criteria"), *c;
+    const json_t *criteria = member_get(p->doc, "criteria"), *c;
     char requests[COUNT_TEXT_MAX];
     size_t i;
 
-    if (json_array_size(criteria) == 0 || document_text(p->doc, "canary")[0] == '\0')
+    if (json_array_size(criteria) == 0 || member_text(p->doc, "canary")[0] == '\0')
         return;
     struct table *t = table_new(headings, aligns, 8);
     json_array_foreach(criteria, i, c)
     {
-        const char *verdict = document_text(c, "verdict");
+        const char *verdict = member_text(c, "verdict");
         bool failed = strcmp(verdict, "fail") == 0;
-        table_cell(t, COLOUR_NONE, "%s", or_dash(document_text(c, "name")));
+        table_cell(t, COLOUR_NONE, "%s", or_dash(member_text(c, "name")));
         table_cell(t, verdict_colour(verdict), "%s", or_dash(verdict));
         value_cell(t, c, "observed_ms", failed ? COLOUR_RED : COLOUR_NONE);
-        value_cell(t, document_get(c, "stable"), "observed_ms", COLOUR_NONE);
+        value_cell(t, member_get(c, "stable"), "observed_ms", COLOUR_NONE);
         limit_cell(t, c);
-        table_cell(t, COLOUR_NONE, "%s", output_count(document_number(c, "requests", 0), requests));
+        table_cell(t, COLOUR_NONE, "%s", output_count(member_number(c, "requests", 0), requests));
         evidence_cell(t, c);
         no_harm_cell(t, c);
     }
@@ -279,16 +279,16 @@ static void traffic_row(struct page *p, struct table *t, const char *variant)
     static const char *const quantiles[] = {"latency_ms.p50", "latency_ms.p90", "latency_ms.p99"};
     char path[64], count[COUNT_TEXT_MAX], share[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
     snprintf(path, sizeof(path), "traffic.%s", variant);
-    const json_t *v = document_get(p->doc, path);
-    double requests = document_number(v, "requests", 0), errors = document_number(v, "errors", 0);
+    const json_t *v = member_get(p->doc, path);
+    double requests = member_number(v, "requests", 0), errors = member_number(v, "errors", 0);
 
     if (v == NULL)
         return;
     table_cell(t, COLOUR_NONE, "%s", variant);
-    table_cell(t, COLOUR_NONE, "%s", or_dash(document_text(v, "version")));
+    table_cell(t, COLOUR_NONE, "%s", or_dash(member_text(v, "version")));
     table_cell(t, COLOUR_NONE, "%s", output_count(requests, count));
-    if (document_has_number(v, "requests_per_second"))
-        table_cell(t, COLOUR_NONE, "%.1f", document_number(v, "requests_per_second", 0));
+    if (member_has_number(v, "requests_per_second"))
+        table_cell(t, COLOUR_NONE, "%.1f", member_number(v, "requests_per_second", 0));
     else
         table_cell(t, COLOUR_NONE, "-");
     if (errors > 0 && requests > 0)
@@ -297,7 +297,7 @@ static void traffic_row(struct page *p, struct table *t, const char *variant)
     else
         table_cell(t, COLOUR_NONE, "%s", output_count(errors, count));
     for (size_t i = 0; i < 3; i++)
-        table_cell(t, COLOUR_NONE, "%s", ms_text(document_number(v, quantiles[i], -1), time));
+        table_cell(t, COLOUR_NONE, "%s", ms_text(member_number(v, quantiles[i], -1), time));
 }
 
 static void add_traffic(struct page *p)
@@ -307,7 +307,7 @@ static void add_traffic(struct page *p)
     static const enum align aligns[] = {ALIGN_LEFT,  ALIGN_LEFT,  ALIGN_RIGHT, ALIGN_RIGHT,
                                         ALIGN_RIGHT, ALIGN_RIGHT, ALIGN_RIGHT, ALIGN_RIGHT};
 
-    if (document_get(p->doc, "traffic") == NULL)
+    if (member_get(p->doc, "traffic") == NULL)
         return;
     struct table *t = table_new(headings, aligns, 8);
     traffic_row(p, t, "stable");
@@ -321,7 +321,7 @@ static void add_traffic(struct page *p)
 
 static void add_problems(struct page *p)
 {
-    const json_t *problems = document_get(p->doc, "problems"), *one;
+    const json_t *problems = member_get(p->doc, "problems"), *one;
     size_t i;
 
     if (json_array_size(problems) > 0)
@@ -329,17 +329,17 @@ static void add_problems(struct page *p)
     json_array_foreach(problems, i, one)
     {
         const char *text =
-            json_is_string(one) ? json_string_value(one) : document_text(one, "detail");
+            json_is_string(one) ? json_string_value(one) : member_text(one, "detail");
         strbuf_add(p->out, STR("  problem  "));
-        add(p, COLOUR_YELLOW, text[0] == '\0' ? document_text(one, "title") : text);
+        add(p, COLOUR_YELLOW, text[0] == '\0' ? member_text(one, "title") : text);
         strbuf_add_char(p->out, '\n');
     }
 }
 
 static void add_decision(struct page *p)
 {
-    const json_t *decision = document_get(p->doc, "decision");
-    const char *time = document_text(decision, "time"), *event = document_text(decision, "event");
+    const json_t *decision = member_get(p->doc, "decision");
+    const char *time = member_text(decision, "time"), *event = member_text(decision, "event");
 
     if (decision == NULL)
         return;
@@ -348,12 +348,12 @@ static void add_decision(struct page *p)
     strbuf_add(p->out, STR("\n  last  "));
     output_add(p->out, p->colours, COLOUR_DIM, (struct str){time, whole});
     strbuf_addf(p->out, "%s ", time[whole] == '.' ? "Z" : "");
-    add(p, COLOUR_NONE, document_text(decision, "id"));
+    add(p, COLOUR_NONE, member_text(decision, "id"));
     strbuf_add_char(p->out, ' ');
     add(p, strstr(event, "rolled_back") != NULL ? COLOUR_RED : COLOUR_BOLD, event);
-    if (document_text(decision, "reason")[0] != '\0') {
+    if (member_text(decision, "reason")[0] != '\0') {
         strbuf_add(p->out, STR(": "));
-        add(p, COLOUR_NONE, document_text(decision, "reason"));
+        add(p, COLOUR_NONE, member_text(decision, "reason"));
     }
     strbuf_add_char(p->out, '\n');
 }
@@ -383,15 +383,15 @@ void status_render_list(const json_t *documents, bool colours, struct strbuf *ou
 
     json_array_foreach(documents, i, d)
     {
-        const char *phase = document_text(d, "phase");
-        table_cell(t, COLOUR_BOLD, "%s", or_dash(document_text(d, "rollout")));
+        const char *phase = member_text(d, "phase");
+        table_cell(t, COLOUR_BOLD, "%s", or_dash(member_text(d, "rollout")));
         table_cell(t, phase_colour(phase), "%s", or_dash(phase));
-        table_cell(t, COLOUR_NONE, "%.0f/%.0f", document_number(d, "step", 0),
-                   document_number(d, "steps", 0));
-        table_cell(t, COLOUR_NONE, "%.6g%%", document_number(d, "weight", 0));
-        table_cell(t, COLOUR_NONE, "%s", or_dash(document_text(d, "stable")));
-        table_cell(t, COLOUR_NONE, "%s", or_dash(document_text(d, "canary")));
-        table_cell(t, COLOUR_NONE, "%s", document_text(d, "next.text"));
+        table_cell(t, COLOUR_NONE, "%.0f/%.0f", member_number(d, "step", 0),
+                   member_number(d, "steps", 0));
+        table_cell(t, COLOUR_NONE, "%.6g%%", member_number(d, "weight", 0));
+        table_cell(t, COLOUR_NONE, "%s", or_dash(member_text(d, "stable")));
+        table_cell(t, COLOUR_NONE, "%s", or_dash(member_text(d, "canary")));
+        table_cell(t, COLOUR_NONE, "%s", member_text(d, "next.text"));
     }
     if (json_array_size(documents) == 0)
         strbuf_add(out, STR("no rollouts\n"));

@@ -2,10 +2,10 @@
 #include <stdlib.h>
 
 #include "base/str.h"
-#include "cli/client.h"
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/remote.h"
 #include "policies/policy.h"
 
 #define REASON                                                                                     \
@@ -97,20 +97,20 @@ static int run_verb(const struct cli_args *args)
 
     if (body == NULL)
         return usage_error(message);
-    struct client *client = client_new(args);
-    if (client == NULL) {
+    struct remote *remote = remote_new(args);
+    if (remote == NULL) {
         json_decref(body);
         return CLI_USAGE;
     }
     snprintf(suffix, sizeof(suffix), "/%s", args->command->name);
-    char *path = client_rollout_path(args->args[0], suffix);
-    int rc = client_call(client, "POST", path, body, &answer);
+    char *path = remote_rollout_path(args->args[0], suffix);
+    int rc = remote_call(remote, "POST", path, body, &answer);
     if (rc == CLI_OK)
         print_answer(args, answer);
     json_decref(answer);
     json_decref(body);
     free(path);
-    client_free(client);
+    remote_free(remote);
     return rc;
 }
 

@@ -9,11 +9,11 @@
 
 #include "base/clock.h"
 #include "base/units.h"
-#include "cli/client.h"
 #include "cli/command.h"
-#include "cli/document.h"
+#include "cli/member.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/remote.h"
 #include "policies/policy.h"
 
 enum { POLL_MS = 500 };
@@ -37,7 +37,7 @@ bool wait_parse_goal(const char *text, struct wait_goal *ret)
 
 enum wait_answer wait_check(const struct wait_goal *goal, const json_t *document)
 {
-    const char *phase = document_text(document, "phase");
+    const char *phase = member_text(document, "phase");
     bool promoted = strcmp(phase, "promoted") == 0, back = strcmp(phase, "rolled_back") == 0;
 
     if (goal->kind == WAIT_ROLLED_BACK)
@@ -46,13 +46,13 @@ enum wait_answer wait_check(const struct wait_goal *goal, const json_t *document
         return WAIT_REACHED;
     if (back || strcmp(phase, "idle") == 0)
         return WAIT_LOST;
-    if (goal->kind == WAIT_STEP && document_number(document, "step", 0) >= goal->step)
+    if (goal->kind == WAIT_STEP && member_number(document, "step", 0) >= goal->step)
         return WAIT_REACHED;
     return WAIT_ON;
 }
 
 struct waiting {
-    struct client *client;
+    struct remote *remote;
     const char *name;
     char *path;
     struct wait_goal goal;
@@ -68,8 +68,8 @@ static void show(struct waiting *w, const json_t *doc)
     struct strbuf out;
 
     snprintf(line, sizeof(line), "%s: %s, step %.0f of %.0f, %.6g%% to the canary", w->name,
-             document_text(doc, "phase"), document_number(doc, "step", 0),
-             document_number(doc, "steps", 0), document_number(doc, "weight", 0));
+             member_text(doc, "phase"), member_number(doc, "step", 0),
+             member_number(doc, "steps", 0), member_number(doc, "weight", 0));
     if (w->json || strcmp(line, w->shown) == 0)
         return;
     str_copy(w->shown, sizeof(w->shown), str_from(line));
@@ -83,16 +83,16 @@ static void show(struct waiting *w, const json_t *doc)
 /* Prints why it will not come. */
 static void show_lost(const struct waiting *w, const json_t *doc)
 {
-    const char *reason = document_text(doc, "decision.reason");
+    const char *reason = member_text(doc, "decision.reason");
     struct strbuf out;
 
     strbuf_init(&out, 8192);
-    if (strcmp(document_text(doc, "phase"), "idle") == 0)
+    if (strcmp(member_text(doc, "phase"), "idle") == 0)
         strbuf_addf(&out, "sluice: %s has no canary: there is nothing to wait for", w->name);
     else
-        strbuf_addf(&out, "sluice: %s is %s%s", w->name, document_text(doc, "phase"),
+        strbuf_addf(&out, "sluice: %s is %s%s", w->name, member_text(doc, "phase"),
                     reason[0] == '\0' ? "" : ": ");
-    if (strcmp(document_text(doc, "phase"), "idle") != 0)
+    if (strcmp(member_text(doc, "phase"), "idle") != 0)
         output_add(&out, false, COLOUR_NONE, str_from(reason));
     strbuf_add_char(&out, '\n');
     output_write(stderr, &out);
@@ -121,11 +121,11 @@ static int wait_loop(struct waiting *w)
 
     for (;; first = false) {
         json_t *doc = NULL;
-        int rc = client_try(w->client, "GET", w->path, NULL, &doc, NULL), code = -1;
+        int rc = remote_try(w->remote, "GET", w->path, NULL, &doc, NULL), code = -1;
         if (rc == 0)
             code = judge(w, doc);
         else if (!away)
-            client_print_failure(w->client);
+            remote_print_failure(w->remote);
         away = rc != 0;
         json_decref(doc);
         if (code >= 0)
@@ -155,13 +155,13 @@ static int run_wait(const struct cli_args *args)
         return CLI_USAGE;
     }
     w.deadline_ns = timeout == NULL ? INT64_MAX : clock_mono(&clock_system) + timeout_ns;
-    w.client = client_new(args);
-    if (w.client == NULL)
+    w.remote = remote_new(args);
+    if (w.remote == NULL)
         return CLI_USAGE;
-    w.path = client_rollout_path(w.name, "");
+    w.path = remote_rollout_path(w.name, "");
     int rc = wait_loop(&w);
     free(w.path);
-    client_free(w.client);
+    remote_free(w.remote);
     return rc;
 }
 

@@ -1,37 +1,37 @@
-/* cli/client.h — talks to a running sluice's admin API. Blocking; one at a time.
+/* cli/remote.h — talks to a running sluice's admin API. Blocking; one at a time.
  *
  * Failures are printed here, once and in one line, on standard error; callers return the exit code.
  */
-#ifndef CLI_CLIENT_H
-#define CLI_CLIENT_H
+#ifndef CLI_REMOTE_H
+#define CLI_REMOTE_H
 
 #include <jansson.h>
 
 #include "base/error.h"
 #include "cli/command.h"
 
-struct client;
+struct remote;
 
 /* From --admin and --token or their variables. NULL: printed why; exit with CLI_USAGE. */
-struct client *client_new(const struct cli_args *);
-void client_free(struct client *);
-const char *client_url(const struct client *);
+struct remote *remote_new(const struct cli_args *);
+void remote_free(struct remote *);
+const char *remote_url(const struct remote *);
 
 /* `method` "GET" or "POST"; body NULL: none (borrowed). 0 and *ret (new reference) for a 2xx with
  * JSON, else a message in reterr: -EHOSTUNREACH nobody answered, -ENOENT 404, -EPROTO the answer
- * is not what sluice sends, CLIENT_REFUSED any other problem. */
-enum { CLIENT_REFUSED = -1000 };
-int client_try(struct client *, const char *method, const char *path, const json_t *body,
+ * is not what sluice sends, REMOTE_REFUSED any other problem. */
+enum { REMOTE_REFUSED = -1000 };
+int remote_try(struct remote *, const char *method, const char *path, const json_t *body,
                json_t **ret, struct error *reterr);
 
 /* The same, with the error printed. Returns CLI_OK or CLI_FAILED. */
-int client_call(struct client *, const char *method, const char *path, const json_t *body,
+int remote_call(struct remote *, const char *method, const char *path, const json_t *body,
                 json_t **ret);
 
 /* "/v1/rollouts/NAME" plus `suffix`, with NAME escaped. Heap. */
-char *client_rollout_path(const char *name, const char *suffix);
+char *remote_rollout_path(const char *name, const char *suffix);
 
 /* What the last call failed with, on standard error. */
-void client_print_failure(const struct client *);
+void remote_print_failure(const struct remote *);
 
 #endif

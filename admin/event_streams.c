@@ -2,7 +2,7 @@
  * keeps the events, so that a slow reader costs the bounded queue of its connection and no more.
  * Ids start again at 1 when the process does: a client that returns with an id that was never given
  * is sent everything. */
-#include "admin/events.h"
+#include "admin/event_streams.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -21,27 +21,27 @@ enum {
 
 struct subscriber {
     struct list node;
-    struct events *events;
+    struct event_streams *events;
     struct serve_request *request;
     uint64_t after;
     char rollout[ROLLOUT_NAME_MAX + 1]; /* "": every one */
 };
 
-struct events {
+struct event_streams {
     const struct admin_ports *ports;
     struct list subscribers;
     size_t count;
     uint64_t newest;
 };
 
-static size_t fetch(const struct events *e, uint64_t after, struct controller_event *ret,
+static size_t fetch(const struct event_streams *e, uint64_t after, struct controller_event *ret,
                     size_t max)
 {
     return e->ports->events(e->ports->ctx, after, ret, max);
 }
 
 /* Moves `newest` up to the last event there is. */
-static void find_newest(struct events *e)
+static void find_newest(struct event_streams *e)
 {
     struct controller_event batch[BATCH];
     size_t n;
@@ -50,9 +50,9 @@ static void find_newest(struct events *e)
         e->newest = batch[n - 1].id;
 }
 
-struct events *events_new(const struct admin_ports *ports)
+struct event_streams *event_streams_new(const struct admin_ports *ports)
 {
-    struct events *e = xcalloc(1, sizeof(*e));
+    struct event_streams *e = xcalloc(1, sizeof(*e));
 
     e->ports = ports;
     list_init(&e->subscribers);
@@ -66,7 +66,7 @@ static void remove_subscriber(struct subscriber *s)
     free(s);
 }
 
-void events_free(struct events *e)
+void event_streams_free(struct event_streams *e)
 {
     if (e == NULL)
         return;
@@ -126,7 +126,7 @@ static void deliver(struct subscriber *s)
 }
 
 /* The id to go on from: the client's, or the newest. False: it is not a number. */
-static bool resume_from(struct events *e, struct serve_request *r, uint64_t *ret)
+static bool resume_from(struct event_streams *e, struct serve_request *r, uint64_t *ret)
 {
     struct str text = serve_header(r, STR("last-event-id"));
     struct controller_event one;
@@ -142,7 +142,7 @@ static bool resume_from(struct events *e, struct serve_request *r, uint64_t *ret
     return true;
 }
 
-void events_subscribe(struct events *e, struct serve_request *r)
+void event_streams_subscribe(struct event_streams *e, struct serve_request *r)
 {
     struct str rollout = {NULL, 0};
     struct strbuf hello;
@@ -178,7 +178,7 @@ void events_subscribe(struct events *e, struct serve_request *r)
     strbuf_deinit(&hello);
 }
 
-void events_pump(struct events *e)
+void event_streams_pump(struct event_streams *e)
 {
     uint64_t before = e->newest;
 
@@ -193,7 +193,7 @@ void events_pump(struct events *e)
     }
 }
 
-void events_keep_alive(struct events *e)
+void event_streams_keep_alive(struct event_streams *e)
 {
     for (struct list *l = e->subscribers.next, *next; l != &e->subscribers; l = next) {
         next = l->next;

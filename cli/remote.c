@@ -1,6 +1,6 @@
 /* The admin API's client, on libcurl. Redirects are not followed and proxies from the environment
  * are not used: the API is on this machine or behind a tunnel, and a token must go nowhere else. */
-#include "cli/client.h"
+#include "cli/remote.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -21,7 +21,7 @@ enum {
     FAILURE_BYTES_MAX = 32 * 1024,
 };
 
-struct client {
+struct remote {
     CURL *curl;
     char *url; /* without a trailing slash */
     struct curl_slist *headers;
@@ -32,12 +32,12 @@ struct client {
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
 {
-    struct client *c = arg;
+    struct remote *c = arg;
 
     return strbuf_add(&c->answer, (struct str){bytes, size * count}) ? size * count : 0;
 }
 
-static void add_header(struct client *c, const char *name, const char *value)
+static void add_header(struct remote *c, const char *name, const char *value)
 {
     struct strbuf line;
 
@@ -65,7 +65,7 @@ static bool plain_ascii(const char *s)
     return true;
 }
 
-static void set_options(struct client *c)
+static void set_options(struct remote *c)
 {
     curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, c->reason);
     curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_body);
@@ -80,7 +80,7 @@ static void set_options(struct client *c)
     curl_easy_setopt(c->curl, CURLOPT_USERAGENT, "sluice/" SLUICE_VERSION);
 }
 
-struct client *client_new(const struct cli_args *args)
+struct remote *remote_new(const struct cli_args *args)
 {
     const char *url = from_environment(args, "admin", "SLUICE_ADMIN");
     const char *token = from_environment(args, "token", "SLUICE_TOKEN");
@@ -96,7 +96,7 @@ struct client *client_new(const struct cli_args *args)
         fprintf(stderr, "sluice: a token is one word of ASCII characters\n");
         return NULL;
     }
-    struct client *c = xcalloc(1, sizeof(*c));
+    struct remote *c = xcalloc(1, sizeof(*c));
     c->url = xstrdup(url);
     for (size_t n = strlen(c->url); n > 0 && c->url[n - 1] == '/'; n--)
         c->url[n - 1] = '\0';
@@ -120,7 +120,7 @@ struct client *client_new(const struct cli_args *args)
     return c;
 }
 
-void client_free(struct client *c)
+void remote_free(struct remote *c)
 {
     if (c == NULL)
         return;
@@ -132,19 +132,19 @@ void client_free(struct client *c)
     free(c);
 }
 
-const char *client_url(const struct client *c)
+const char *remote_url(const struct remote *c)
 {
     return c->url;
 }
 
 /* Keeps the whole text in `failure` and as much as fits in reterr. */
-static int fail(struct client *c, int code, struct error *reterr)
+static int fail(struct remote *c, int code, struct error *reterr)
 {
     return error_set(reterr, code, "%s", strbuf_cstr(&c->failure));
 }
 
 /* Nobody answered: what it was and what to do. */
-static int unreachable(struct client *c, CURLcode code, struct error *reterr)
+static int unreachable(struct remote *c, CURLcode code, struct error *reterr)
 {
     long system_error = 0;
     const char *why = c->reason[0] != '\0' ? c->reason : curl_easy_strerror(code);
@@ -164,11 +164,11 @@ static int unreachable(struct client *c, CURLcode code, struct error *reterr)
 }
 
 /* A problem document as "title: detail". */
-static int problem(struct client *c, long status, const json_t *body, struct error *reterr)
+static int problem(struct remote *c, long status, const json_t *body, struct error *reterr)
 {
     const char *title = json_string_value(json_object_get(body, "title"));
     const char *detail = json_string_value(json_object_get(body, "detail"));
-    int code = status == 404 ? -ENOENT : CLIENT_REFUSED;
+    int code = status == 404 ? -ENOENT : REMOTE_REFUSED;
 
     if (title == NULL) {
         strbuf_addf(&c->failure,
@@ -181,7 +181,7 @@ static int problem(struct client *c, long status, const json_t *body, struct err
     return fail(c, code, reterr);
 }
 
-static CURLcode perform(struct client *c, const char *method, const char *path, const json_t *body)
+static CURLcode perform(struct remote *c, const char *method, const char *path, const json_t *body)
 {
     struct strbuf url;
     char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
@@ -202,7 +202,7 @@ static CURLcode perform(struct client *c, const char *method, const char *path, 
     return code;
 }
 
-int client_try(struct client *c, const char *method, const char *path, const json_t *body,
+int remote_try(struct remote *c, const char *method, const char *path, const json_t *body,
                json_t **ret, struct error *reterr)
 {
     long status = 0;
@@ -223,7 +223,7 @@ int client_try(struct client *c, const char *method, const char *path, const jso
     return rc;
 }
 
-void client_print_failure(const struct client *c)
+void remote_print_failure(const struct remote *c)
 {
     struct strbuf line;
 
@@ -235,16 +235,16 @@ void client_print_failure(const struct client *c)
     strbuf_deinit(&line);
 }
 
-int client_call(struct client *c, const char *method, const char *path, const json_t *body,
+int remote_call(struct remote *c, const char *method, const char *path, const json_t *body,
                 json_t **ret)
 {
-    if (client_try(c, method, path, body, ret, NULL) == 0)
+    if (remote_try(c, method, path, body, ret, NULL) == 0)
         return CLI_OK;
-    client_print_failure(c);
+    remote_print_failure(c);
     return CLI_FAILED;
 }
 
-char *client_rollout_path(const char *name, const char *suffix)
+char *remote_rollout_path(const char *name, const char *suffix)
 {
     struct strbuf path;
 
