@@ -73,9 +73,8 @@ static void drain_step(struct worker *w, int64_t now_ns)
     }
 }
 
-static void on_sweep(uv_timer_t *timer)
+void worker_sweep(struct worker *w)
 {
-    struct worker *w = worker_of(loop_of(timer->loop));
     int64_t now_ns = loop_turn(&w->loop);
 
     recorder_sweep(w->shard, now_ns);
@@ -83,6 +82,11 @@ static void on_sweep(uv_timer_t *timer)
     client_sweep(w, now_ns);
     expire_pools(w, now_ns);
     drain_step(w, now_ns);
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    worker_sweep(worker_of(loop_of(timer->loop)));
 }
 
 static void on_wake(uv_async_t *async)

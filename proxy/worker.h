@@ -85,6 +85,9 @@ static inline void stat_add(_Atomic uint64_t *counter, int64_t by)
 /* Takes over the bound descriptors. The worker runs until it was told to drain and is empty. */
 struct worker *worker_new(struct shared *, size_t index, const int *fds, size_t count);
 int worker_run(struct worker *); /* starts the thread; 0 or -errno */
+/* All timeouts, once. The worker's timer calls it each 100 ms; a test that steps the loop by hand
+ * does so itself. */
+void worker_sweep(struct worker *);
 /* Any thread. */
 void worker_drain(struct worker *, int64_t deadline_ns);
 void worker_join(struct worker *);

@@ -1,0 +1,720 @@
+/* One worker stepped by hand between scripted sockets, with a clock that only moves when told:
+ * every way a request can go, and what is recorded of it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "proxy/worker.h"
+#include "tests/support/fake_clock.h"
+
+enum { TEXT_MAX = 256 * 1024 };
+
+struct fixture {
+    struct fake_clock clock;
+    struct shared shared;
+    struct policy_set set;
+    struct policy *policy;
+    struct config *config;
+    struct weight weight;
+    struct worker *worker;
+    uint16_t port, upstream_port;
+    int upstream_listener, client, upstream;
+    char text[TEXT_MAX];
+};
+
+static int listen_on_loopback(uint16_t *ret_port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(a);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    *ret_port = ntohs(a.sin_port);
+    return fd;
+}
+
+static int bound_socket(uint16_t *ret_port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(a);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    *ret_port = ntohs(a.sin_port);
+    return fd;
+}
+
+static void turn(struct fixture *f)
+{
+    uv_run(&f->worker->loop.uv, UV_RUN_NOWAIT);
+}
+
+/* Loopback delivers at once, but the loop needs a few turns to hand bytes on. */
+static void settle(struct fixture *f)
+{
+    for (int i = 0; i < 8; i++)
+        turn(f);
+}
+
+static int connect_client(struct fixture *f)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                            .sin_port = htons(f->port)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    settle(f);
+    return fd;
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = xcalloc(1, sizeof(*f));
+    struct diagnostics d;
+    char text[512];
+
+    fake_clock_init(&f->clock);
+    f->upstream_listener = listen_on_loopback(&f->upstream_port);
+    snprintf(text, sizeof(text),
+             "rollout: t\nstable: {version: \"1\", endpoints: [\"http://127.0.0.1:%u\"]}\n"
+             "upstream: {connect_timeout: 1s, first_byte_timeout: 10s, idle_timeout: 20s, "
+             "total_timeout: 60s}\n",
+             f->upstream_port);
+    diagnostics_init(&d);
+    assert_int_equal(policy_parse(STR("t.yaml"), str_from(text), &f->policy, &d), 0);
+    diagnostics_deinit(&d);
+    f->config = config_default();
+    f->config->limits.body_bytes = 1024 * 1024;
+    const struct policy **policies = xcalloc(1, sizeof(*policies));
+    policies[0] = f->policy;
+    /* A reference more than is ever given back: the fixture owns the parts. */
+    f->set =
+        (struct policy_set){.config = f->config, .policies = policies, .count = 1, .references = 2};
+    f->shared = (struct shared){.set = &f->set,
+                                .config = f->config,
+                                .weights = &f->weight,
+                                .clock = &f->clock.clock,
+                                .recorder = recorder_new(1, &f->set)};
+    assert_int_equal(route_table_new(&f->set, &f->shared.table, NULL), 0);
+    int fd = bound_socket(&f->port);
+    f->worker = worker_new(&f->shared, 0, &fd, 1);
+    f->client = connect_client(f);
+    f->upstream = -1;
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    if (f->client >= 0)
+        close(f->client);
+    if (f->upstream >= 0)
+        close(f->upstream);
+    close(f->upstream_listener);
+    worker_drain(f->worker, 1);
+    for (int i = 0; i < 100 && uv_loop_alive(&f->worker->loop.uv); i++) {
+        turn(f);
+        if (f->worker->sweep.loop != NULL && !uv_is_closing((uv_handle_t *)&f->worker->sweep))
+            worker_sweep(f->worker);
+    }
+    worker_free(f->worker);
+    route_table_free(f->shared.table);
+    recorder_free(f->shared.recorder);
+    policy_free(f->policy);
+    config_free(f->config);
+    free((void *)(uintptr_t)f->set.policies);
+    free(f);
+    return 0;
+}
+
+static void put(int fd, const char *text)
+{
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+static void client_send(struct fixture *f, const char *text)
+{
+    put(f->client, text);
+    settle(f);
+}
+
+static void upstream_accept(struct fixture *f)
+{
+    if (f->upstream >= 0)
+        close(f->upstream);
+    f->upstream = accept4(f->upstream_listener, NULL, NULL, SOCK_NONBLOCK);
+    assert_true(f->upstream >= 0);
+    settle(f);
+}
+
+static void upstream_send(struct fixture *f, const char *text)
+{
+    put(f->upstream, text);
+    settle(f);
+}
+
+/* All there is to read now; "<eof>" or "<reset>" is appended when that is what comes. */
+static const char *take(struct fixture *f, int fd)
+{
+    size_t n = 0;
+    ssize_t got;
+
+    for (int quiet = 0; quiet < 3;) {
+        got = read(fd, f->text + n, sizeof(f->text) - n - 16);
+        if (got > 0) {
+            n += (size_t)got;
+            quiet = 0;
+        } else if (got == 0 || errno == ECONNRESET) {
+            n += (size_t)sprintf(f->text + n, "%s", got == 0 ? "<eof>" : "<reset>");
+            break;
+        } else {
+            quiet++;
+        }
+        settle(f);
+    }
+    f->text[n] = '\0';
+    return f->text;
+}
+
+static const char *body_of(const char *answer)
+{
+    const char *end = strstr(answer, "\r\n\r\n");
+
+    assert_non_null(end);
+    return end + 4;
+}
+
+static void assert_starts(const char *text, const char *with)
+{
+    if (strncmp(text, with, strlen(with)) != 0)
+        fail_msg("%s\ndoes not start with\n%s", text, with);
+}
+
+static void assert_has(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL)
+        fail_msg("%s\ndoes not hold\n%s", text, part);
+}
+
+/* One outcome of this kind was counted, and no other. */
+static void assert_outcome(struct fixture *f, enum outcome_kind kind, enum outcome_kind result)
+{
+    struct recorder_totals t;
+
+    recorder_totals(f->shared.recorder, 0, &t);
+    for (int k = 0; k < OUTCOME_KIND_COUNT; k++) {
+        assert_int_equal(t.variants[VARIANT_STABLE].outcomes[k], k == (int)kind);
+        assert_int_equal(t.results[k], k == (int)result);
+    }
+    assert_int_equal(t.variants[VARIANT_STABLE].dispatched, 1);
+}
+
+static void pass_time(struct fixture *f, int64_t ns)
+{
+    fake_clock_advance(&f->clock, ns);
+    worker_sweep(f->worker);
+    settle(f);
+}
+
+#define GET  "GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
+#define POST "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n"
+
+static void test_request_and_response(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, POST "ab");
+    upstream_accept(f);
+    const char *up = take(f, f->upstream);
+    assert_starts(up, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n");
+    assert_has(up, "X-Forwarded-For: 127.0.0.1\r\n");
+    assert_string_equal(body_of(up), "ab");
+    client_send(f, "cd");
+    assert_string_equal(take(f, f->upstream), "cd");
+    upstream_send(f, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhel");
+    const char *down = take(f, f->client);
+    assert_starts(down, "HTTP/1.1 200 OK\r\n");
+    assert_has(down, "x-sluice-version: 1\r\n");
+    assert_string_equal(body_of(down), "hel"); /* the first bytes do not wait for the last */
+    upstream_send(f, "lo\n");
+    assert_string_equal(take(f, f->client), "lo\n");
+    assert_outcome(f, OUTCOME_OK, OUTCOME_OK);
+}
+
+static void test_keep_alive_on_both_sides(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 3; i++) {
+        client_send(f, GET);
+        if (i == 0)
+            upstream_accept(f); /* one connection serves all three */
+        assert_starts(take(f, f->upstream), "GET /x");
+        upstream_send(f, "HTTP/1.1 204 No Content\r\n\r\n");
+        assert_starts(take(f, f->client), "HTTP/1.1 204");
+    }
+    assert_int_equal(accept4(f->upstream_listener, NULL, NULL, SOCK_NONBLOCK), -1);
+}
+
+static void test_head_in_single_bytes(void **state)
+{
+    struct fixture *f = *state;
+
+    for (const char *p = GET; *p != '\0'; p++)
+        client_send(f, (char[]){*p, '\0'});
+    upstream_accept(f);
+    assert_starts(take(f, f->upstream), "GET /x");
+    for (const char *p = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"; *p != '\0'; p++)
+        upstream_send(f, (char[]){*p, '\0'});
+    assert_string_equal(body_of(take(f, f->client)), "ok");
+}
+
+static void test_pipelined_in_order(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n");
+    upstream_accept(f);
+    const char *up = take(f, f->upstream);
+    assert_starts(up, "GET /1");
+    assert_null(strstr(up, "GET /2")); /* one at a time */
+    upstream_send(f, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1");
+    assert_starts(take(f, f->upstream), "GET /2");
+    upstream_send(f, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2");
+    const char *down = take(f, f->client);
+    assert_true(strstr(down, "\r\n\r\n1HTTP") != NULL);
+    assert_string_equal(down + strlen(down) - 5, "\r\n\r\n2");
+}
+
+static void test_chunked_both_ways(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                   "3;ext=1\r\nabc\r\n");
+    upstream_accept(f);
+    const char *up = take(f, f->upstream);
+    assert_has(up, "Transfer-Encoding: chunked\r\n");
+    assert_string_equal(body_of(up), "3\r\nabc\r\n");
+    client_send(f, "1\r\nd\r\n1\r\ne\r\n0\r\n\r\n");
+    assert_string_equal(take(f, f->upstream), "2\r\nde\r\n0\r\n\r\n");
+    upstream_send(f, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n");
+    assert_string_equal(body_of(take(f, f->client)), "2\r\nhi\r\n");
+    upstream_send(f, "0\r\nx-trailer: 1\r\n\r\n");
+    assert_string_equal(take(f, f->client), "0\r\n\r\n");
+    assert_outcome(f, OUTCOME_OK, OUTCOME_OK);
+}
+
+static void test_close_delimited_becomes_chunked(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, GET);
+    upstream_accept(f);
+    take(f, f->upstream); /* unread bytes would make its close a reset */
+    upstream_send(f, "HTTP/1.1 200 OK\r\n\r\nabc");
+    assert_string_equal(body_of(take(f, f->client)), "3\r\nabc\r\n");
+    close(f->upstream);
+    f->upstream = -1;
+    settle(f);
+    assert_string_equal(take(f, f->client), "0\r\n\r\n"); /* and the client may ask again */
+    assert_outcome(f, OUTCOME_OK, OUTCOME_OK);
+}
+
+static void test_http10_client_gets_plain_bytes_and_a_close(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, "GET /x HTTP/1.0\r\n\r\n");
+    upstream_accept(f);
+    assert_has(take(f, f->upstream), "Host: 127.0.0.1:");
+    upstream_send(f, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n");
+    const char *down = take(f, f->client);
+    assert_has(down, "Connection: close\r\n");
+    assert_string_equal(body_of(down), "hi<eof>");
+}
+
+static void test_head_request_has_no_body(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, "HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n");
+    upstream_accept(f);
+    upstream_send(f, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+    const char *down = take(f, f->client);
+    assert_has(down, "Content-Length: 5\r\n");
+    assert_string_equal(body_of(down), "");
+    client_send(f, GET); /* and the connections go on */
+    assert_has(take(f, f->upstream), "GET /x");
+}
+
+static void test_interim_answers_pass(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f,
+                "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    upstream_accept(f);
+    assert_has(take(f, f->upstream), "Expect: 100-continue\r\n");
+    upstream_send(f, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+    assert_string_equal(take(f, f->client), "HTTP/1.1 100 Continue\r\n\r\n"
+                                            "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+    client_send(f, "ab");
+    upstream_send(f, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_starts(take(f, f->client), "HTTP/1.1 200 OK\r\n");
+    assert_outcome(f, OUTCOME_OK, OUTCOME_OK);
+}
+
+static void test_early_answer_while_the_body_flows(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, POST "a");
+    upstream_accept(f);
+    upstream_send(f, "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno");
+    const char *down = take(f, f->client);
+    assert_starts(down, "HTTP/1.1 413");
+    assert_has(down, "Connection: close\r\n");
+    assert_string_equal(body_of(down), "no<eof>");
+    client_send(f, "bcd"); /* what still comes is dropped and never read as a request */
+    assert_outcome(f, OUTCOME_4XX, OUTCOME_4XX);
+}
+
+static void test_statuses_are_outcomes(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, GET);
+    upstream_accept(f);
+    upstream_send(f, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+    assert_starts(take(f, f->client), "HTTP/1.1 503 Busy");
+    assert_outcome(f, OUTCOME_5XX, OUTCOME_5XX);
+}
+
+static void test_closed_before_an_answer(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, POST "abcd");
+    upstream_accept(f);
+    take(f, f->upstream);
+    close(f->upstream);
+    f->upstream = -1;
+    settle(f);
+    const char *down = take(f, f->client);
+    assert_starts(down, "HTTP/1.1 502 Bad Gateway\r\n");
+    assert_has(down, "\"code\": \"upstream_reset\"");
+    assert_outcome(f, OUTCOME_RESET, OUTCOME_RESET);
+    client_send(f, GET); /* the client's connection is still good */
+    upstream_accept(f);
+    assert_has(take(f, f->upstream), "GET /x");
+}
+
+static void test_truncated_is_visible(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, GET);
+    upstream_accept(f);
+    take(f, f->upstream);
+    upstream_send(f, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n");
+    shutdown(f->upstream, SHUT_WR);
+    settle(f);
+    const char *down = take(f, f->client);
+    assert_null(strstr(down, "0\r\n\r\n"));
+    assert_has(down, "<reset>");
+    assert_outcome(f, OUTCOME_TRUNCATED, OUTCOME_TRUNCATED);
+}
+
+static void test_not_http(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, GET);
+    upstream_accept(f);
+    upstream_send(f, "SSH-2.0-OpenSSH_9.2\r\n\r\n");
+    assert_starts(take(f, f->client), "HTTP/1.1 502");
+    assert_outcome(f, OUTCOME_MALFORMED, OUTCOME_MALFORMED);
+}
+
+static void test_surplus_never_answers_the_next(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, GET);
+    upstream_accept(f);
+    upstream_send(f, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\naHTTP/1.1 200 OK\r\n"
+                     "Content-Length: 4\r\n\r\nevil");
+    assert_string_equal(body_of(take(f, f->client)), "a");
+    client_send(f, GET);
+    upstream_accept(f); /* a fresh connection */
+    upstream_send(f, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood");
+    assert_string_equal(body_of(take(f, f->client)), "good");
+}
+
+static void test_stale_connection_is_replaced_for_get(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, GET);
+    upstream_accept(f);
+    upstream_send(f, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    take(f, f->client);
+    take(f, f->upstream);
+    /* The request crosses with the endpoint's close: both are under way before the loop turns. */
+    put(f->client, GET);
+    turn(f);
+    close(f->upstream);
+    f->upstream = -1;
+    settle(f);
+    upstream_accept(f);
+    upstream_send(f, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nagain");
+    assert_string_equal(body_of(take(f, f->client)), "again");
+}
+
+static void test_nobody_listens(void **state)
+{
+    struct fixture *f = *state;
+
+    close(f->upstream_listener);
+    f->upstream_listener = -1;
+    client_send(f, POST "abcd");
+    const char *down = take(f, f->client);
+    assert_starts(down, "HTTP/1.1 502");
+    assert_has(down, "connection refused");
+    assert_outcome(f, OUTCOME_CONNECT, OUTCOME_CONNECT);
+}
+
+static void test_first_byte_timeout(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, POST "abcd");
+    upstream_accept(f);
+    take(f, f->upstream);
+    pass_time(f, 9 * NS_PER_SEC);
+    assert_string_equal(take(f, f->client), "");
+    pass_time(f, 2 * NS_PER_SEC);
+    assert_starts(take(f, f->client), "HTTP/1.1 504");
+    assert_string_equal(take(f, f->upstream), "<eof>"); /* the model stops working for nobody */
+    assert_outcome(f, OUTCOME_TIMEOUT, OUTCOME_TIMEOUT);
+}
+
+static void test_silence_inside_a_stream(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, GET);
+    upstream_accept(f);
+    upstream_send(f, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n");
+    pass_time(f, 21 * NS_PER_SEC);
+    assert_has(take(f, f->client), "<reset>");
+    assert_outcome(f, OUTCOME_STALLED, OUTCOME_STALLED);
+}
+
+static void test_total_timeout(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, GET);
+    upstream_accept(f);
+    upstream_send(f, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 6; i++) {
+        pass_time(f, 10 * NS_PER_SEC);
+        upstream_send(f, "1\r\nx\r\n");
+    }
+    pass_time(f, NS_PER_SEC);
+    assert_has(take(f, f->client), "<reset>");
+    assert_outcome(f, OUTCOME_TIMEOUT, OUTCOME_TIMEOUT);
+}
+
+static void test_body_that_does_not_come(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, POST "a");
+    upstream_accept(f);
+    pass_time(f, 21 * NS_PER_SEC);
+    assert_starts(take(f, f->client), "HTTP/1.1 408");
+    assert_outcome(f, OUTCOME_CLIENT_ABORT, OUTCOME_CLIENT_ABORT); /* not the endpoint's fault */
+}
+
+static void test_head_that_does_not_come(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, "GET / HT");
+    pass_time(f, 11 * NS_PER_SEC);
+    assert_starts(take(f, f->client), "HTTP/1.1 408");
+}
+
+static void test_idle_connection_ends(void **state)
+{
+    struct fixture *f = *state;
+
+    pass_time(f, 74 * NS_PER_SEC);
+    assert_string_equal(take(f, f->client), "");
+    pass_time(f, 2 * NS_PER_SEC);
+    assert_string_equal(take(f, f->client), "<eof>");
+}
+
+static void test_client_that_goes_away(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, POST "abcd");
+    upstream_accept(f);
+    take(f, f->upstream);
+    fake_clock_advance(&f->clock, NS_PER_SEC);
+    close(f->client);
+    f->client = -1;
+    settle(f);
+    assert_string_equal(take(f, f->upstream), "<eof>");
+    assert_outcome(f, OUTCOME_CLIENT_ABORT, OUTCOME_CLIENT_ABORT);
+}
+
+static void test_half_close_is_answered(void **state)
+{
+    struct fixture *f = *state;
+
+    put(f->client, GET);
+    shutdown(f->client, SHUT_WR);
+    settle(f);
+    upstream_accept(f);
+    upstream_send(f, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    assert_string_equal(body_of(take(f, f->client)), "ok<eof>");
+    assert_outcome(f, OUTCOME_OK, OUTCOME_OK);
+}
+
+static void test_refusals_close(void **state)
+{
+    static const struct {
+        const char *sent, *status;
+    } rows[] = {
+        {"GET / HTTP/1.1\nHost: h\n\n", "HTTP/1.1 400 "},
+        {"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+         "HTTP/1.1 400 "},
+        {"GET / HTTP/3.0\r\n\r\n", "HTTP/1.1 505 "},
+        {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 501 "},
+        {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9999999\r\n\r\n", "HTTP/1.1 413 "},
+        {"\x16\x03\x01\x02\r\n\r\n", "HTTP/1.1 400 "},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        client_send(f, rows[i].sent);
+        const char *down = take(f, f->client);
+        assert_starts(down, rows[i].status);
+        assert_has(down, "{\"error\": {\"code\": ");
+        assert_has(down, "<eof>");
+        close(f->client);
+        f->client = connect_client(f);
+    }
+    assert_int_equal(accept4(f->upstream_listener, NULL, NULL, SOCK_NONBLOCK), -1);
+}
+
+static void test_broken_chunks_are_not_forwarded_whole(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    upstream_accept(f);
+    take(f, f->upstream);
+    client_send(f, "-1\r\n");
+    assert_starts(take(f, f->client), "HTTP/1.1 400");
+    assert_string_equal(take(f, f->upstream), "<eof>"); /* never completed upstream */
+    assert_outcome(f, OUTCOME_CLIENT_ABORT, OUTCOME_CLIENT_ABORT);
+}
+
+static void test_slow_reader_stops_the_source(void **state)
+{
+    struct fixture *f = *state;
+    static char block[64 * 1024];
+    size_t sent = 0, received = 0;
+    int stuck = 0;
+
+    client_send(f, GET);
+    upstream_accept(f);
+    take(f, f->upstream);
+    upstream_send(f, "HTTP/1.1 200 OK\r\nContent-Length: 52428800\r\n\r\n");
+    /* The client reads nothing: after what kernel buffers hold, the endpoint must be stopped. */
+    while (stuck < 20) {
+        ssize_t n = write(f->upstream, block, sizeof(block));
+        if (n > 0)
+            sent += (size_t)n;
+        stuck = n > 0 ? 0 : stuck + 1;
+        settle(f);
+    }
+    assert_true(sent < 40 * 1024 * 1024);
+    /* Then it reads, and everything comes. */
+    while (received < 52428800) {
+        ssize_t n = read(f->client, block, sizeof(block));
+        if (n > 0)
+            received += (size_t)n;
+        size_t left = 52428800 - sent;
+        ssize_t put_now =
+            left == 0 ? 0 : write(f->upstream, block, left < sizeof(block) ? left : sizeof(block));
+        if (put_now > 0)
+            sent += (size_t)put_now;
+        turn(f);
+    }
+    assert_outcome(f, OUTCOME_OK, OUTCOME_OK);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_request_and_response),
+        T(test_keep_alive_on_both_sides),
+        T(test_head_in_single_bytes),
+        T(test_pipelined_in_order),
+        T(test_chunked_both_ways),
+        T(test_close_delimited_becomes_chunked),
+        T(test_http10_client_gets_plain_bytes_and_a_close),
+        T(test_head_request_has_no_body),
+        T(test_interim_answers_pass),
+        T(test_early_answer_while_the_body_flows),
+        T(test_statuses_are_outcomes),
+        T(test_closed_before_an_answer),
+        T(test_truncated_is_visible),
+        T(test_not_http),
+        T(test_surplus_never_answers_the_next),
+        T(test_stale_connection_is_replaced_for_get),
+        T(test_nobody_listens),
+        T(test_first_byte_timeout),
+        T(test_silence_inside_a_stream),
+        T(test_total_timeout),
+        T(test_body_that_does_not_come),
+        T(test_head_that_does_not_come),
+        T(test_idle_connection_ends),
+        T(test_client_that_goes_away),
+        T(test_half_close_is_answered),
+        T(test_refusals_close),
+        T(test_broken_chunks_are_not_forwarded_whole),
+        T(test_slow_reader_stops_the_source),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
