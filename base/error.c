@@ -155,29 +155,31 @@ static struct str source_line(struct str source, uint32_t line)
     return one;
 }
 
-/* The line with a caret beneath the column; tabs are kept so that the caret stays in place. */
+/* The line with a caret beneath the column. Columns count characters, not bytes; tabs are kept so
+ * that the caret stays in place. Bytes that are no text are shown as '?'. */
 static void print_excerpt(struct str line, uint32_t number, uint32_t column, struct strbuf *out)
 {
     enum { EXCERPT_MAX = 160 };
-    struct str shown = {line.ptr, line.len > EXCERPT_MAX ? EXCERPT_MAX : line.len};
+    struct strbuf pad;
+    uint32_t shown = 0;
 
-    if (shown.len > 0 && shown.ptr[shown.len - 1] == '\r')
-        shown.len--;
+    if (line.len > 0 && line.ptr[line.len - 1] == '\r')
+        line.len--;
+    strbuf_init(&pad, EXCERPT_MAX);
     strbuf_addf(out, "%5u | ", number);
-    for (size_t i = 0; i < shown.len; i++)
-        strbuf_add_char(out, (unsigned char)shown.ptr[i] < 0x20 && shown.ptr[i] != '\t'
-                                 ? '?'
-                                 : shown.ptr[i]);
-    strbuf_add_char(out, '\n');
-    if (column == 0 || column > shown.len + 1)
-        return;
-    strbuf_add(out, STR("      | "));
-    for (uint32_t i = 1; i < column; i++) {
-        char c = shown.ptr[i - 1];
-        if ((c & 0xc0) != 0x80) /* one column per UTF-8 character */
-            strbuf_add_char(out, c == '\t' ? '\t' : ' ');
+    for (size_t i = 0; i < line.len && shown < EXCERPT_MAX; shown++) {
+        struct str c = {line.ptr + i, str_utf8_length((struct str){line.ptr + i, line.len - i})};
+        bool control = c.len == 0 || ((unsigned char)c.ptr[0] < 0x20 && c.ptr[0] != '\t') ||
+                       c.ptr[0] == 0x7f;
+        strbuf_add(out, control ? STR("?") : c);
+        if (shown + 1 < column)
+            strbuf_add_char(&pad, c.len > 0 && c.ptr[0] == '\t' ? '\t' : ' ');
+        i += c.len > 0 ? c.len : 1;
     }
-    strbuf_add(out, STR("^\n"));
+    strbuf_add_char(out, '\n');
+    if (column > 0 && column <= shown + 1)
+        strbuf_addf(out, "      | %s^\n", strbuf_cstr(&pad));
+    strbuf_deinit(&pad);
 }
 
 void diagnostics_print(const struct error *e, struct str source, struct strbuf *out)

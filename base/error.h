@@ -16,7 +16,7 @@
 
 struct source_pos {
     const char *file; /* borrowed: outlives the error */
-    uint32_t line, column; /* 1-based; 0 = unknown */
+    uint32_t line, column; /* 1-based, columns in characters; 0 = unknown */
 };
 
 struct error {

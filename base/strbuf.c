@@ -103,27 +103,6 @@ char *strbuf_steal(struct strbuf *b)
     return ptr;
 }
 
-/* Length of the valid UTF-8 sequence at p (n bytes left), or 0. Overlong forms, surrogates and
- * values over U+10FFFF are invalid (RFC 3629). */
-static size_t utf8_sequence(const unsigned char *p, size_t n)
-{
-    if (p[0] < 0x80)
-        return 1;
-    size_t len = p[0] >= 0xc2 && p[0] <= 0xdf   ? 2
-                 : p[0] >= 0xe0 && p[0] <= 0xef ? 3
-                 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4
-                                                : 0;
-    if (len == 0 || len > n)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return len;
-}
-
 bool strbuf_add_json(struct strbuf *b, struct str s)
 {
     bool ok = strbuf_add_char(b, '"');
@@ -135,7 +114,7 @@ bool strbuf_add_json(struct strbuf *b, struct str s)
             ok = strbuf_addf(b, "\\%c", c);
         } else if (c < 0x20 || c == 0x7f) {
             ok = strbuf_addf(b, "\\u%04x", c);
-        } else if ((len = utf8_sequence((const unsigned char *)s.ptr + i, s.len - i)) == 0) {
+        } else if ((len = str_utf8_length((struct str){s.ptr + i, s.len - i})) == 0) {
             len = 1;
             ok = strbuf_add(b, STR("\xef\xbf\xbd"));
         } else {

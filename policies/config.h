@@ -38,12 +38,16 @@ struct config {
     } access_log;
     struct config_address admin; /* default 127.0.0.1:9900 */
     const char *policies;        /* a folder or a file, or NULL; relative to the config's folder */
-    const char *file;            /* NULL: defaults */
+    struct source_pos policies_at;
+    const char *file; /* NULL: defaults */
     struct arena *arena;
 };
 
-/* Same contract as policy_parse. */
+/* Same contract as policy_parse and policy_from_yaml. */
 int config_parse(struct str path, struct str text, struct config **ret, struct diagnostics *reterr);
+struct yaml_node;
+int config_from_yaml(const char *path, struct yaml_node *root, struct config **ret,
+                     struct diagnostics *reterr);
 /* The configuration without a file. */
 struct config *config_default(void);
 void config_free(struct config *);

@@ -19,11 +19,12 @@ extern const char *const variant_names[VARIANT_COUNT]; /* "stable", "canary" */
 
 enum {
     ROLLOUT_NAME_MAX = 63,
-    VERSION_MAX = 128,       /* bytes of a version label, without terminator */
+    VERSION_MAX = 128, /* bytes of a version label, without terminator */
     STEPS_MAX = 32,
-    CRITERIA_MAX = 16,       /* expanded: one per metric, test and quantile */
-    ENDPOINTS_MAX = 256,     /* per version */
-    WEIGHT_FULL_BP = 10000,  /* 100 % */
+    CRITERIA_MAX = 16,      /* expanded: one per metric, test and quantile */
+    ENDPOINTS_MAX = 256,    /* per version */
+    MATCH_ITEMS_MAX = 256,  /* per list of `match` */
+    WEIGHT_FULL_BP = 10000, /* 100 % */
 };
 
 struct policy_endpoint {
@@ -31,7 +32,7 @@ struct policy_endpoint {
     const char *host;      /* "127.0.0.1", "::1" (no brackets), "model.internal" */
     const char *authority; /* "127.0.0.1:9001", for Host: endpoint and for labels */
     uint16_t port;
-    uint32_t weight;       /* >= 1 */
+    uint32_t weight; /* >= 1 */
     struct source_pos at;
 };
 
@@ -60,7 +61,7 @@ struct policy_match {
 enum approval { APPROVAL_NONE, APPROVAL_BEFORE, APPROVAL_AFTER, APPROVAL_COUNT };
 
 struct policy_step {
-    uint32_t weight_bp;    /* strictly rising, 1..10000 */
+    uint32_t weight_bp; /* strictly rising, 1..10000 */
     int64_t hold_ns;
     uint64_t min_requests; /* canary requests dispatched in this step */
     enum approval approval;
@@ -74,13 +75,14 @@ enum criterion_test {
 };
 
 struct policy_criterion {
-    const char *name; /* "error_rate max 1%", "latency p99 max 500ms": unique, for people and labels */
+    const char
+        *name; /* "error_rate max 1%", "latency p99 max 500ms": unique, for people and labels */
     enum criterion_metric metric;
     enum criterion_test test;
-    double quantile;  /* latency: 0.99; else 0 */
-    double limit;     /* rate: the share; latency: seconds */
-    int64_t limit_ns; /* latency: strict, bad iff latency > limit; else 0 */
-    double p0;        /* TEST_MAX: the null's probability of "bad": limit, or 1 - quantile */
+    double quantile;     /* latency: 0.99; else 0 */
+    double limit;        /* rate: the share; latency: seconds */
+    int64_t limit_ns;    /* latency: strict, bad iff latency > limit; else 0 */
+    double p0;           /* TEST_MAX: the null's probability of "bad": limit, or 1 - quantile */
     double ratio, delta; /* TEST_MAX_INCREASE: r and delta of statistics REL */
     struct source_pos at;
 };
@@ -90,10 +92,10 @@ enum on_undecided { UNDECIDED_HOLD, UNDECIDED_PROMOTE, UNDECIDED_ROLLBACK, UNDEC
 
 struct policy_analysis {
     enum analysis_mode mode;
-    double max_false_revert;  /* alpha, for the whole rollout */
-    double max_bad_promotion; /* beta, per absolute criterion */
-    int64_t slot_ns;          /* burst_guard.slot (tau) */
-    uint32_t min_bad_slots;   /* burst_guard.min_bad_slots (m); 0 = no guard */
+    double max_false_revert;     /* alpha, for the whole rollout */
+    double max_bad_promotion;    /* beta, per absolute criterion */
+    int64_t slot_ns;             /* burst_guard.slot (tau) */
+    uint32_t min_bad_slots;      /* burst_guard.min_bad_slots (m); 0 = no guard */
     uint32_t hard_down_failures; /* 0 = off */
     int64_t hard_down_over_ns;
     enum on_undecided on_undecided;
@@ -123,16 +125,29 @@ struct policy {
     struct arena *arena; /* owns all of it; internal */
 };
 
+/* How many conditions there are beside host and path: the last tie-break between rollouts. */
+static inline size_t policy_match_conditions(const struct policy_match *m)
+{
+    return (m->method_count > 0 ? 1 : 0) + m->header_count;
+}
+
 /* True when the policy names a canary. */
 static inline bool policy_has_canary(const struct policy *p)
 {
     return p->versions[VARIANT_CANARY].version != NULL;
 }
 
-/* Parses and checks one policy document. All errors of the text land in `reterr` (the positions
- * borrow `path`, which must outlive them). Returns 0 and *ret (free with policy_free), or -EINVAL
- * with *ret untouched. Expands ${ENV}. Never logs. */
+/* Parses and checks one policy document. All errors of the text land in `reterr`, sorted (their
+ * positions borrow `path`, which must outlive them and be NUL-terminated). Returns 0 and *ret (free
+ * with policy_free; warnings may be in reterr), or -EINVAL with *ret untouched. Expands ${ENV}.
+ * Never logs. */
 int policy_parse(struct str path, struct str text, struct policy **ret, struct diagnostics *reterr);
+
+struct yaml_node;
+/* The same from a document that was read already (not sorted). `root` is changed on the way: bad
+ * nodes are marked, shorthands written out. Its text is copied. */
+int policy_from_yaml(const char *path, struct yaml_node *root, struct policy **ret,
+                     struct diagnostics *reterr);
 void policy_free(struct policy *);
 
 #endif

@@ -1,0 +1,30 @@
+/* policies/policy_read.h — what the parts of the policy reader share. Internal to policies/. */
+#ifndef POLICIES_POLICY_READ_H
+#define POLICIES_POLICY_READ_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "policies/policy.h"
+#include "policies/yaml.h"
+
+struct policy_reader {
+    struct arena *arena; /* of the policy */
+    struct diagnostics *errors;
+    const char *file; /* the policy's own copy of its path */
+};
+
+/* A position that lives as long as the policy. */
+static inline struct source_pos policy_reader_keep(const struct policy_reader *r,
+                                                   struct source_pos at)
+{
+    return (struct source_pos){r->file, at.line, at.column};
+}
+
+/* Each reads one section (NULL: it is not written) and adds what is wrong with it. */
+void policy_read_match(struct policy_reader *, struct yaml_node *, struct policy_match *);
+void policy_read_version(struct policy_reader *, enum variant, struct yaml_node *,
+                         struct policy_version *);
+void policy_read_steps(struct policy_reader *, struct yaml_node *, struct policy *);
+void policy_read_criteria(struct policy_reader *, struct yaml_node *, struct policy_analysis *);
+
+#endif
