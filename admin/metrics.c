@@ -331,7 +331,7 @@ static void add_workers(struct metrics *m)
                           worker_families[f].help);
         for (size_t w = 0; w < workers; w++) {
             struct admin_worker stats = {0};
-            char number[16];
+            char number[24];
             m->ports->worker(m->ports->ctx, w, &stats);
             snprintf(number, sizeof(number), "%zu", w);
             prometheus_u64(&m->p, "", LABELS({"worker", number}),
