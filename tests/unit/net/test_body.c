@@ -1,0 +1,106 @@
+/* Bodies: their ends, and the framing they leave with. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/check.h"
+#include "base/strbuf.h"
+#include "net/body.h"
+
+static const struct {
+    const char *name;
+    enum framing in, as;
+    uint64_t length;
+    const char *text, *want, *left;
+    enum body_result end;
+} rows[] = {
+    {"counted", FRAMING_LENGTH, FRAMING_LENGTH, 5, "helloNEXT", "hello", "NEXT", BODY_DONE},
+    {"counted, not over", FRAMING_LENGTH, FRAMING_LENGTH, 9, "hello", "hello", "", BODY_MORE},
+    {"chunked to chunked, joined", FRAMING_CHUNKED, FRAMING_CHUNKED, 0,
+     "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\nNEXT", "5\r\nhello\r\n0\r\n\r\n", "NEXT", BODY_DONE},
+    {"chunked to bare", FRAMING_CHUNKED, FRAMING_CLOSE, 0, "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
+     "hello", "", BODY_DONE},
+    {"an empty chunked body", FRAMING_CHUNKED, FRAMING_CHUNKED, 0, "0\r\n\r\n", "0\r\n\r\n", "",
+     BODY_DONE},
+    {"by closing to chunked", FRAMING_CLOSE, FRAMING_CHUNKED, 0, "hello", "5\r\nhello\r\n", "",
+     BODY_MORE},
+    {"no body", FRAMING_NONE, FRAMING_NONE, 0, "NEXT", "", "NEXT", BODY_DONE},
+    {"broken", FRAMING_CHUNKED, FRAMING_CHUNKED, 0, "zz\r\n", "", NULL, BODY_ERROR},
+};
+
+static enum body_result run(struct body *b, struct str *bytes, enum framing as, struct strbuf *to)
+{
+    enum body_result r;
+
+    do {
+        struct body_out out = {.count = 0};
+        r = body_read(b, bytes, as, &out);
+        for (unsigned i = 0; i < out.count && r != BODY_ERROR; i++)
+            strbuf_add(to, (struct str){out.bufs[i].base, out.bufs[i].len});
+    } while (r == BODY_AGAIN);
+    return r;
+}
+
+static void test_table(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct body b;
+        struct strbuf got;
+        struct str bytes = str_from(rows[i].text);
+        body_init(&b, rows[i].in, rows[i].length);
+        strbuf_init(&got, 4096);
+        assert_int_equal(run(&b, &bytes, rows[i].as, &got), rows[i].end);
+        assert_string_equal(strbuf_cstr(&got), rows[i].want);
+        if (rows[i].left != NULL)
+            assert_true(str_eq(bytes, str_from(rows[i].left)));
+        assert_int_equal(b.done, rows[i].end == BODY_DONE);
+        strbuf_deinit(&got);
+    }
+}
+
+static void test_more_runs_than_fit(void **state)
+{
+    struct body b;
+    struct strbuf in, got;
+
+    (void)state;
+    strbuf_init(&in, 4096);
+    strbuf_init(&got, 4096);
+    for (int i = 0; i < 3 * BODY_RUNS_MAX; i++)
+        strbuf_add(&in, STR("1\r\nx\r\n"));
+    strbuf_add(&in, STR("0\r\n\r\n"));
+    struct str bytes = strbuf_str(&in);
+    body_init(&b, FRAMING_CHUNKED, 0);
+    assert_int_equal(run(&b, &bytes, FRAMING_CLOSE, &got), BODY_DONE);
+    assert_int_equal(got.len, 3 * BODY_RUNS_MAX);
+    assert_int_equal(b.bytes, 3 * BODY_RUNS_MAX);
+    strbuf_deinit(&in);
+    strbuf_deinit(&got);
+}
+
+static void test_close_ends_it(void **state)
+{
+    struct body b;
+    struct body_out out = {.count = 0};
+
+    (void)state;
+    body_init(&b, FRAMING_CLOSE, 0);
+    body_close(&b, FRAMING_CHUNKED, &out);
+    assert_int_equal(out.count, 1);
+    assert_memory_equal(out.bufs[0].base, "0\r\n\r\n", 5);
+    assert_true(b.done);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_more_runs_than_fit),
+        cmocka_unit_test(test_close_ends_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
