@@ -1,0 +1,495 @@
+/* The core: each phase and what it does on a look. */
+#include "fixtures.h"
+
+static struct analysis_report (*const reports[])(void) = {
+    report_good, report_failing, report_alarming, report_down, report_unproven, report_empty};
+enum { GOOD, FAILING, ALARMING, DOWN, UNPROVEN, EMPTY, REPORTS };
+
+static void expect(const struct rollout_decision *d, enum rollout_event event,
+                   enum rollout_phase phase, uint32_t step, uint32_t weight_bp)
+{
+    assert_string_equal(event_names[d->event], event_names[event]);
+    assert_string_equal(phase_names[d->state.phase], phase_names[phase]);
+    assert_int_equal(d->state.step, step);
+    assert_int_equal(d->state.weight_bp, weight_bp);
+}
+
+/* --- a step ----------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    uint32_t step;
+    bool held;
+    int report;
+    enum rollout_event event;
+    enum rollout_phase phase;
+    uint32_t step_after, weight_bp;
+} steps[] = {
+    {"hold not over: waits", 1, false, GOOD, EVENT_NONE, PHASE_PROGRESSING, 1, 1000},
+    {"hold over: next step", 1, true, GOOD, EVENT_STEP_ADVANCED, PHASE_PROGRESSING, 2, 2500},
+    {"no evidence needed below", 1, true, UNPROVEN, EVENT_STEP_ADVANCED, PHASE_PROGRESSING, 2,
+     2500},
+    {"evidence needed before 100%", 3, true, UNPROVEN, EVENT_NONE, PHASE_PROGRESSING, 3, 5000},
+    {"evidence there: 100%", 3, true, GOOD, EVENT_STEP_ADVANCED, PHASE_PROGRESSING, 4, 10000},
+    {"end of the last step", 4, true, UNPROVEN, EVENT_PROMOTED, PHASE_PROMOTED, 4, 10000},
+    {"an alarm holds", 1, true, ALARMING, EVENT_NONE, PHASE_PROGRESSING, 1, 1000},
+    {"an alarm holds at the last step", 4, true, ALARMING, EVENT_NONE, PHASE_PROGRESSING, 4, 10000},
+    {"no data is not good data", 1, true, EMPTY, EVENT_NONE, PHASE_PROGRESSING, 1, 1000},
+    {"no data at the last step", 4, true, EMPTY, EVENT_NONE, PHASE_PROGRESSING, 4, 10000},
+    {"a breach", 2, false, FAILING, EVENT_ROLLED_BACK, PHASE_ROLLED_BACK, 2, 0},
+    {"a breach when the hold is over", 2, true, FAILING, EVENT_ROLLED_BACK, PHASE_ROLLED_BACK, 2,
+     0},
+    {"a breach at 100%", 4, false, FAILING, EVENT_ROLLED_BACK, PHASE_ROLLED_BACK, 4, 0},
+    {"down", 1, false, DOWN, EVENT_ROLLED_BACK, PHASE_ROLLED_BACK, 1, 0},
+};
+
+static void test_step(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        struct rollout_state s = state_at(&f, steps[i].step, steps[i].held);
+        struct analysis_report report = reports[steps[i].report]();
+        struct rollout_decision d = tick(&f, &s, &report);
+        print_message("  %s\n", steps[i].name);
+        expect(&d, steps[i].event, steps[i].phase, steps[i].step_after, steps[i].weight_bp);
+        assert_int_equal(d.state.epoch, s.epoch + (d.state.weight_bp != s.weight_bp));
+    }
+}
+
+static void test_min_requests(void **state)
+{
+    struct fixture f;
+    struct analysis_report report = report_good();
+
+    (void)state;
+    fixture_init(&f);
+    f.steps[0].min_requests = 1001;
+    struct rollout_state s = state_at(&f, 1, true);
+    struct rollout_decision d = tick(&f, &s, &report);
+    assert_int_equal(d.event, EVENT_NONE);
+    report.step_requests = 1001;
+    d = tick(&f, &s, &report);
+    assert_int_equal(d.event, EVENT_STEP_ADVANCED);
+}
+
+/* With everything on the canary a relative criterion has nothing to compare with, and that does
+ * not keep the rollout from its end. */
+static void test_relative_without_stable_at_full_weight(void **state)
+{
+    struct fixture f;
+    struct analysis_report report = report_good();
+
+    (void)state;
+    fixture_init(&f);
+    report.criteria[1].verdict = VERDICT_NO_DATA;
+    struct rollout_state s = state_at(&f, 4, true);
+    assert_int_equal(tick(&f, &s, &report).event, EVENT_PROMOTED);
+    s = state_at(&f, 1, true);
+    assert_int_equal(tick(&f, &s, &report).event, EVENT_NONE);
+}
+
+/* Where no step comes before 100 %, or the last one is below it, promotion itself needs proof. */
+static void test_evidence_before_promotion(void **state)
+{
+    struct fixture f;
+    struct analysis_report unproven = report_unproven(), good = report_good();
+
+    (void)state;
+    fixture_init(&f);
+    f.policy.step_count = 2;
+    struct rollout_state s = state_at(&f, 2, true);
+    assert_int_equal(tick(&f, &s, &unproven).event, EVENT_NONE);
+    struct rollout_decision d = tick(&f, &s, &good);
+    expect(&d, EVENT_PROMOTED, PHASE_PROMOTED, 2, WEIGHT_FULL_BP);
+
+    fixture_init(&f);
+    f.steps[0].weight_bp = WEIGHT_FULL_BP;
+    f.policy.step_count = 1;
+    s = state_at(&f, 1, true);
+    assert_int_equal(tick(&f, &s, &unproven).event, EVENT_NONE);
+    assert_int_equal(tick(&f, &s, &good).event, EVENT_PROMOTED);
+}
+
+/* Steps that do not divide evenly, a weight above the last step's: the end is reached all the
+ * same, because weights are compared by order and never by equality. */
+static void test_odd_weights_reach_the_end(void **state)
+{
+    struct fixture f;
+    struct analysis_report report = report_good();
+    struct rollout_state s;
+
+    (void)state;
+    fixture_init(&f);
+    f.steps[0].weight_bp = 1;
+    f.steps[1].weight_bp = 3333;
+    f.steps[2].weight_bp = 6667;
+    f.steps[3].weight_bp = 9999;
+    rollout_state_init(&s, T0);
+    for (int i = 0; i < 100000 && s.phase != PHASE_PROMOTED; i++) {
+        struct rollout_decision d = tick_after(&f, &s, &report, NS_PER_SEC);
+        assert_true(d.state.weight_bp >= s.weight_bp);
+        s = d.state;
+    }
+    assert_int_equal(s.phase, PHASE_PROMOTED);
+    assert_int_equal(s.weight_bp, WEIGHT_FULL_BP);
+}
+
+static void test_whole_rollout_takes_its_holds(void **state)
+{
+    struct fixture f;
+    struct analysis_report report = report_good();
+    struct rollout_state s;
+    int64_t now_ns = T0;
+
+    (void)state;
+    fixture_init(&f);
+    rollout_state_init(&s, T0);
+    while (s.phase != PHASE_PROMOTED && now_ns < T0 + NS_PER_HOUR) {
+        s = tick_after(&f, &s, &report, NS_PER_SEC).state;
+        now_ns += NS_PER_SEC;
+    }
+    assert_int_equal((now_ns - T0) / NS_PER_SEC, 1 + 40 * 60);
+    assert_int_equal(s.epoch, 1 + 4);
+}
+
+/* A process that was stopped for an hour has watched nothing: the hold is not over. */
+static void test_gap_is_not_hold(void **state)
+{
+    struct fixture f;
+    struct analysis_report report = report_good();
+
+    (void)state;
+    fixture_init(&f);
+    struct rollout_state s = state_at(&f, 1, false);
+    struct rollout_decision d = tick_after(&f, &s, &report, NS_PER_HOUR);
+    assert_int_equal(d.event, EVENT_NONE);
+    assert_int_equal(d.state.held_ns, s.held_ns + ROLLOUT_GAP_MAX_NS);
+}
+
+/* --- approvals -------------------------------------------------------------------------------- */
+
+static void test_approval_after_the_hold(void **state)
+{
+    struct fixture f;
+    struct analysis_report good = report_good(), failing = report_failing();
+
+    (void)state;
+    fixture_init(&f);
+    f.steps[1].approval = APPROVAL_AFTER;
+    struct rollout_state s = state_at(&f, 2, true);
+    struct rollout_decision d = tick(&f, &s, &good);
+    expect(&d, EVENT_APPROVAL_REQUIRED, PHASE_AWAITING_APPROVAL, 2, 2500);
+    s = d.state;
+    for (int i = 0; i < 10; i++) {
+        d = tick_after(&f, &s, &good, NS_PER_MIN);
+        assert_int_equal(d.event, EVENT_NONE);
+        assert_int_equal(d.state.held_ns, s.held_ns);
+        s = d.state;
+    }
+    /* it waits for a person, the canary is watched all the same */
+    d = tick(&f, &s, &failing);
+    expect(&d, EVENT_ROLLED_BACK, PHASE_ROLLED_BACK, 2, 0);
+
+    d = order(&f, &s, &good, (struct command){.kind = COMMAND_APPROVE});
+    expect(&d, EVENT_APPROVAL_GIVEN, PHASE_PROGRESSING, 2, 2500);
+    s = d.state;
+    d = tick(&f, &s, &good);
+    expect(&d, EVENT_STEP_ADVANCED, PHASE_PROGRESSING, 3, 5000);
+    assert_false(d.state.approved);
+}
+
+static void test_approval_before_the_first_step(void **state)
+{
+    struct fixture f;
+    struct analysis_report empty = report_empty();
+    struct rollout_state s;
+
+    (void)state;
+    fixture_init(&f);
+    f.steps[0].approval = APPROVAL_BEFORE;
+    rollout_state_init(&s, T0);
+    struct rollout_decision d = tick(&f, &s, &empty);
+    expect(&d, EVENT_APPROVAL_REQUIRED, PHASE_AWAITING_APPROVAL, 0, 0);
+    s = d.state;
+    assert_int_equal(tick(&f, &s, &empty).event, EVENT_NONE);
+    s = order(&f, &s, &empty, (struct command){.kind = COMMAND_APPROVE}).state;
+    d = tick(&f, &s, &empty);
+    expect(&d, EVENT_STARTED, PHASE_PROGRESSING, 1, 1000);
+}
+
+/* --- no verdict ------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    enum on_undecided then;
+    int report;
+    enum rollout_event event;
+    enum rollout_phase phase;
+    uint32_t weight_bp;
+} undecided[] = {
+    {"hold says so", UNDECIDED_HOLD, UNPROVEN, EVENT_STEP_UNDECIDED, PHASE_PROGRESSING, 5000},
+    {"promote goes on", UNDECIDED_PROMOTE, UNPROVEN, EVENT_STEP_ADVANCED, PHASE_PROGRESSING, 10000},
+    {"promote, but an alarm", UNDECIDED_PROMOTE, ALARMING, EVENT_STEP_UNDECIDED, PHASE_PROGRESSING,
+     5000},
+    {"promote, but no data", UNDECIDED_PROMOTE, EMPTY, EVENT_STEP_UNDECIDED, PHASE_PROGRESSING,
+     5000},
+    {"rollback", UNDECIDED_ROLLBACK, UNPROVEN, EVENT_ROLLED_BACK, PHASE_ROLLED_BACK, 0},
+    {"pause", UNDECIDED_PAUSE, UNPROVEN, EVENT_PAUSED, PHASE_PAUSED, 5000},
+};
+
+static void test_undecided(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(undecided) / sizeof(undecided[0]); i++) {
+        struct fixture f;
+        struct analysis_report report = reports[undecided[i].report]();
+        fixture_init(&f);
+        f.policy.analysis.on_undecided = undecided[i].then;
+        struct rollout_state s = state_at(&f, 3, true);
+        print_message("  %s\n", undecided[i].name);
+        s.held_ns = 6 * NS_PER_HOUR - NS_PER_SEC;
+        assert_int_equal(tick(&f, &s, &report).event, EVENT_NONE);
+        s.held_ns = 6 * NS_PER_HOUR;
+        struct rollout_decision d = tick(&f, &s, &report);
+        assert_string_equal(event_names[d.event], event_names[undecided[i].event]);
+        assert_int_equal(d.state.phase, undecided[i].phase);
+        assert_int_equal(d.state.weight_bp, undecided[i].weight_bp);
+        s = d.state; /* told once */
+        assert_int_equal(tick(&f, &s, &report).event, EVENT_NONE);
+    }
+}
+
+/* --- canaries --------------------------------------------------------------------------------- */
+
+static void test_canary_appears(void **state)
+{
+    struct fixture f;
+    struct analysis_report empty = report_empty();
+    struct rollout_state s;
+    char text[256];
+
+    (void)state;
+    fixture_init(&f);
+    rollout_state_init(&s, T0);
+    struct rollout_decision d = tick(&f, &s, &empty);
+    expect(&d, EVENT_STARTED, PHASE_PROGRESSING, 1, 1000);
+    assert_string_equal(actions_text(&d, text),
+                        "commit reset weight(2,1000,start) set(2,1000) event");
+
+    f.policy.start_auto = false;
+    d = tick(&f, &s, &empty);
+    expect(&d, EVENT_PENDING, PHASE_PENDING, 0, 0);
+    s = d.state;
+    assert_int_equal(tick(&f, &s, &empty).event, EVENT_NONE);
+}
+
+static void test_no_canary_is_idle(void **state)
+{
+    struct fixture f;
+    struct analysis_report empty = report_empty();
+    struct rollout_state s;
+
+    (void)state;
+    fixture_init(&f);
+    rollout_state_init(&s, T0);
+    f.policy.versions[VARIANT_CANARY].version = NULL;
+    struct rollout_decision d = tick(&f, &s, &empty);
+    expect(&d, EVENT_NONE, PHASE_IDLE, 0, 0);
+    /* a canary that equals what serves is a no-op */
+    f.policy.versions[VARIANT_CANARY].version = "2.0.0";
+    d = tick(&f, &s, &empty);
+    expect(&d, EVENT_NONE, PHASE_IDLE, 0, 0);
+}
+
+/* Another version in the middle of a rollout: what the first one earned is not the second one's. */
+static void test_version_changes(void **state)
+{
+    struct fixture f;
+    struct analysis_report good = report_good();
+    char text[256];
+
+    (void)state;
+    fixture_init(&f);
+    f.policy.versions[VARIANT_CANARY].version = "2.2.0";
+    struct rollout_state s = state_at(&f, 3, true);
+    struct rollout_decision d = tick(&f, &s, &good);
+    expect(&d, EVENT_SUPERSEDED, PHASE_PENDING, 0, 0);
+    assert_string_equal(d.state.canary_version, "2.2.0");
+    assert_string_equal(actions_text(&d, text), "reset weight(14,0) set(14,0) commit event");
+    s = d.state;
+    d = tick(&f, &s, &good);
+    expect(&d, EVENT_STARTED, PHASE_PROGRESSING, 1, 1000);
+    assert_int_equal(d.state.held_ns, 0);
+
+    f.policy.versions[VARIANT_CANARY].version = NULL;
+    s = state_at(&f, 3, true);
+    d = tick(&f, &s, &good);
+    expect(&d, EVENT_SUPERSEDED, PHASE_IDLE, 0, 0);
+}
+
+/* Rejected stays rejected: by leaving, coming back, and by looks. */
+static void test_rejected_version(void **state)
+{
+    struct fixture f;
+    struct analysis_report failing = report_failing(), good = report_good();
+
+    (void)state;
+    fixture_init(&f);
+    struct rollout_state s = state_at(&f, 2, false);
+    s = tick(&f, &s, &failing).state;
+    assert_string_equal(s.rejected_version, "2.1.0");
+    for (int i = 0; i < 100; i++) {
+        struct rollout_decision d = tick_after(&f, &s, &good, NS_PER_MIN);
+        assert_int_equal(d.event, EVENT_NONE);
+        s = d.state;
+    }
+    f.policy.versions[VARIANT_CANARY].version = NULL;
+    s = tick(&f, &s, &good).state;
+    f.policy.versions[VARIANT_CANARY].version = "2.1.0";
+    struct rollout_decision d = tick(&f, &s, &good);
+    expect(&d, EVENT_ROLLED_BACK, PHASE_ROLLED_BACK, 0, 0);
+    s = d.state;
+    d = order(&f, &s, &good, (struct command){.kind = COMMAND_RETRY});
+    expect(&d, EVENT_STARTED, PHASE_PROGRESSING, 1, 1000);
+    assert_string_equal(d.state.rejected_version, "");
+    /* and another version is not burdened */
+    f.policy.versions[VARIANT_CANARY].version = "2.1.1";
+    s = state_in(&f, PHASE_ROLLED_BACK);
+    d = tick(&f, &s, &good);
+    expect(&d, EVENT_SUPERSEDED, PHASE_PENDING, 0, 0);
+}
+
+/* --- mode observe ----------------------------------------------------------------------------- */
+
+static void test_observe_moves_nothing(void **state)
+{
+    struct fixture f;
+    struct analysis_report good = report_good(), failing = report_failing(), down = report_down();
+    struct rollout_state s;
+
+    (void)state;
+    fixture_init(&f);
+    f.policy.analysis.mode = MODE_OBSERVE;
+    rollout_state_init(&s, T0);
+    struct rollout_decision d = tick(&f, &s, &good);
+    expect(&d, EVENT_STARTED, PHASE_PROGRESSING, 1, 1000);
+    s = d.state;
+    for (int i = 0; i < 10000; i++) {
+        d = tick_after(&f, &s, &good, 5 * NS_PER_SEC);
+        expect(&d, EVENT_NONE, PHASE_PROGRESSING, 1, 1000);
+        s = d.state;
+    }
+    d = tick(&f, &s, &failing);
+    expect(&d, EVENT_CRITERION_FAILED, PHASE_PROGRESSING, 1, 1000);
+    assert_int_equal(d.failed, 1);
+    s = d.state; /* told once for each criterion */
+    assert_int_equal(tick(&f, &s, &failing).event, EVENT_NONE);
+    failing.criteria[2].verdict = VERDICT_FAIL;
+    d = tick(&f, &s, &failing);
+    assert_int_equal(d.failed, 4);
+    s = d.state;
+    d = tick(&f, &s, &down);
+    expect(&d, EVENT_CRITERION_FAILED, PHASE_PROGRESSING, 1, 1000);
+    assert_int_equal(d.cause, CAUSE_HARD_DOWN);
+}
+
+/* --- restarts --------------------------------------------------------------------------------- */
+
+static void test_restart(void **state)
+{
+    struct fixture f;
+    struct analysis_report empty = report_empty();
+    struct rollout_input input = {.kind = INPUT_RESTART, .report = &empty};
+    struct rollout_decision d;
+    char text[256];
+
+    (void)state;
+    fixture_init(&f);
+    /* same step, same weight; evidence and hold are earned again; another process's clock */
+    struct rollout_state s = state_at(&f, 3, true);
+    rollout_decide(&f.policy, &s, &input, 5, &d);
+    expect(&d, EVENT_RESTARTED, PHASE_PROGRESSING, 3, 5000);
+    assert_int_equal(d.state.held_ns, 0);
+    assert_string_equal(actions_text(&d, text),
+                        "commit reset weight(14,5000,start) set(14,5000) event");
+
+    /* the plan was edited meanwhile: never above the served weight */
+    f.steps[2].weight_bp = 6000;
+    rollout_decide(&f.policy, &s, &input, 5, &d);
+    expect(&d, EVENT_RESTARTED, PHASE_PROGRESSING, 2, 2500);
+    f.policy.step_count = 1;
+    rollout_decide(&f.policy, &s, &input, 5, &d);
+    expect(&d, EVENT_RESTARTED, PHASE_PROGRESSING, 1, 1000);
+    f.steps[0].weight_bp = 9000;
+    rollout_decide(&f.policy, &s, &input, 5, &d);
+    expect(&d, EVENT_RESTARTED, PHASE_PROGRESSING, 1, 5000);
+
+    fixture_init(&f);
+    s = state_in(&f, PHASE_PROMOTED);
+    rollout_decide(&f.policy, &s, &input, 5, &d);
+    expect(&d, EVENT_RESTARTED, PHASE_PROMOTED, 4, 10000);
+    s = state_in(&f, PHASE_ROLLED_BACK);
+    rollout_decide(&f.policy, &s, &input, 5, &d);
+    expect(&d, EVENT_RESTARTED, PHASE_ROLLED_BACK, 2, 0);
+}
+
+/* --- properties ------------------------------------------------------------------------------- */
+
+/* Every phase with every report: weight never rises on bad news, the epoch follows the weight, and
+ * the same question has the same answer, to the byte. */
+static void test_promises(void **state)
+{
+    static const enum rollout_phase phases[] = {
+        PHASE_IDLE,     PHASE_PENDING,           PHASE_PROGRESSING, PHASE_PAUSED,
+        PHASE_PROMOTED, PHASE_AWAITING_APPROVAL, PHASE_ROLLED_BACK};
+    struct fixture f;
+
+    (void)state;
+    for (size_t p = 0; p < sizeof(phases) / sizeof(phases[0]); p++)
+        for (int r = 0; r < REPORTS; r++)
+            for (int u = 0; u < 4; u++) {
+                fixture_init(&f);
+                f.policy.analysis.on_undecided = (enum on_undecided)u;
+                struct rollout_state s = state_in(&f, phases[p]);
+                s.held_ns = 7 * NS_PER_HOUR;
+                struct analysis_report report = reports[r]();
+                struct rollout_decision a, b;
+                memset(&a, 0xaa, sizeof(a));
+                memset(&b, 0x55, sizeof(b));
+                struct rollout_input input = {.kind = INPUT_TICK, .report = &report};
+                rollout_decide(&f.policy, &s, &input, T0 + 5, &a);
+                rollout_decide(&f.policy, &s, &input, T0 + 5, &b);
+                assert_memory_equal(&a, &b, sizeof(a));
+                assert_int_equal(a.state.epoch - s.epoch, a.state.weight_bp != s.weight_bp);
+                if (s.step > 0 && (r == FAILING || r == ALARMING || r == DOWN || r == EMPTY))
+                    assert_true(a.state.weight_bp <= s.weight_bp);
+            }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_step),
+        cmocka_unit_test(test_min_requests),
+        cmocka_unit_test(test_relative_without_stable_at_full_weight),
+        cmocka_unit_test(test_evidence_before_promotion),
+        cmocka_unit_test(test_odd_weights_reach_the_end),
+        cmocka_unit_test(test_whole_rollout_takes_its_holds),
+        cmocka_unit_test(test_gap_is_not_hold),
+        cmocka_unit_test(test_approval_after_the_hold),
+        cmocka_unit_test(test_approval_before_the_first_step),
+        cmocka_unit_test(test_undecided),
+        cmocka_unit_test(test_canary_appears),
+        cmocka_unit_test(test_no_canary_is_idle),
+        cmocka_unit_test(test_version_changes),
+        cmocka_unit_test(test_rejected_version),
+        cmocka_unit_test(test_observe_moves_nothing),
+        cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_promises),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
