@@ -126,24 +126,29 @@ static struct source_pos error_pos(const struct set_loader *l, struct source_pos
     return at;
 }
 
+struct named {
+    const char *name;
+    size_t index;
+};
+
 static int compare_names(const void *a, const void *b)
 {
-    const struct policy *p = *(const struct policy *const *)a,
-                        *q = *(const struct policy *const *)b;
-    int by_name = strcmp(p->name, q->name);
+    const struct named *x = a, *y = b;
+    int by_name = strcmp(x->name, y->name);
 
-    return by_name != 0 ? by_name : policy_ties_order(p, q);
+    return by_name != 0 ? by_name : (x->index > y->index) - (x->index < y->index);
 }
 
 static void check_names(struct set_loader *l)
 {
-    const struct policy **sorted = xmalloc((l->count + 1) * sizeof(const struct policy *));
+    struct named *sorted = xcalloc(l->count, sizeof(*sorted));
 
-    if (l->count > 0)
-        memcpy(sorted, l->policies, l->count * sizeof(const struct policy *));
-    qsort(sorted, l->count, sizeof(const struct policy *), compare_names);
+    for (size_t i = 0; i < l->count; i++)
+        sorted[i] = (struct named){l->policies[i]->name, i};
+    qsort(sorted, l->count, sizeof(*sorted), compare_names);
     for (size_t i = 1; i < l->count; i++) {
-        const struct policy *first = sorted[i - 1], *second = sorted[i];
+        const struct policy *first = l->policies[sorted[i - 1].index];
+        const struct policy *second = l->policies[sorted[i].index];
         if (strcmp(first->name, second->name) != 0)
             continue;
         diagnostics_addf(l->errors, error_pos(l, second->at),
@@ -160,13 +165,16 @@ static void check_ties(struct set_loader *l)
     struct policy_tie *ties = policy_ties_find(l->policies, l->count, &count);
 
     for (size_t i = 0; i < count; i++) {
-        const struct policy *p = ties[i].later, *other = ties[i].earlier;
-        diagnostics_addf(l->errors, error_pos(l, p->at),
+        const struct policy_tie *t = &ties[i];
+        const struct policy *first = l->policies[t->earlier], *second = l->policies[t->later];
+        if (strcmp(first->name, second->name) == 0)
+            continue; /* said by check_names */
+        diagnostics_addf(l->errors, error_pos(l, second->at),
                          "set them apart by hosts, paths, methods or headers in \"match\"",
-                         "\"%s\" and \"%s\" (%s:%u) match the same requests%s%s%s%s", p->name,
-                         other->name, other->file, other->at.line,
-                         ties[i].host[0] != '\0' ? " of host " : "", ties[i].host,
-                         ties[i].path[0] != '\0' ? " under " : "", ties[i].path);
+                         "\"%s\" and \"%s\" (%s:%u) match the same requests%s%s%s%s", second->name,
+                         first->name, first->file, first->at.line,
+                         t->host[0] != '\0' ? " of host " : "", t->host,
+                         t->path[0] != '\0' ? " under " : "", t->path);
     }
     free(ties);
 }

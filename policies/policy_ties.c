@@ -8,18 +8,8 @@
 
 struct entry {
     const char *host, *path; /* "": any */
-    size_t conditions;
-    const struct policy *policy;
+    size_t conditions, index;
 };
-
-int policy_ties_order(const struct policy *a, const struct policy *b)
-{
-    int by_file = strcmp(a->file, b->file);
-
-    if (by_file != 0)
-        return by_file;
-    return a->at.line < b->at.line ? -1 : a->at.line > b->at.line;
-}
 
 static int compare_place(const struct entry *a, const struct entry *b)
 {
@@ -36,7 +26,7 @@ static int compare(const void *a, const void *b)
     const struct entry *x = a, *y = b;
     int by_place = compare_place(x, y);
 
-    return by_place != 0 ? by_place : policy_ties_order(x->policy, y->policy);
+    return by_place != 0 ? by_place : (x->index > y->index) - (x->index < y->index);
 }
 
 static bool methods_overlap(const struct policy_match *a, const struct policy_match *b)
@@ -80,13 +70,13 @@ static struct entry *list_entries(const struct policy *const *policies, size_t c
             for (size_t p = 0; p < at_least_one(m->path_count); p++)
                 entries[n++] = (struct entry){m->host_count == 0 ? "" : m->hosts[h],
                                               m->path_count == 0 ? "" : m->paths[p],
-                                              policy_match_conditions(m), policies[i]};
+                                              policy_match_conditions(m), i};
     }
     *ret_count = total;
     return entries;
 }
 
-static bool is_known(const struct policy_tie *ties, size_t count, const struct policy *later)
+static bool is_known(const struct policy_tie *ties, size_t count, size_t later)
 {
     for (size_t i = 0; i < count; i++)
         if (ties[i].later == later)
@@ -106,9 +96,10 @@ struct policy_tie *policy_ties_find(const struct policy *const *policies, size_t
         if (compare_place(&entries[group], &entries[i]) != 0)
             group = i;
         for (size_t j = group; j < i; j++) {
-            const struct policy *a = entries[j].policy, *b = entries[i].policy;
-            if (a == b || !methods_overlap(&a->match, &b->match) ||
-                !headers_overlap(&a->match, &b->match) || is_known(ties, found, b))
+            size_t a = entries[j].index, b = entries[i].index;
+            const struct policy_match *m = &policies[a]->match, *n = &policies[b]->match;
+            if (a == b || !methods_overlap(m, n) || !headers_overlap(m, n) ||
+                is_known(ties, found, b))
                 continue;
             ties = xrealloc(ties, (found + 1) * sizeof(*ties));
             ties[found++] = (struct policy_tie){a, b, entries[i].host, entries[i].path};

@@ -13,15 +13,12 @@
 #include "policies/policy.h"
 
 struct policy_tie {
-    const struct policy *earlier, *later; /* by policy_ties_order */
-    const char *host, *path;              /* "": any */
+    size_t earlier, later;   /* indexes */
+    const char *host, *path; /* "": any */
 };
 
 /* At most one tie for each policy, as a heap array (caller frees; NULL when there is none). */
 struct policy_tie *policy_ties_find(const struct policy *const *policies, size_t count,
                                     size_t *ret_count);
-
-/* By file, then place in the file: which of two came first. */
-int policy_ties_order(const struct policy *, const struct policy *);
 
 #endif

@@ -52,7 +52,7 @@ struct str schema_nearest(struct str word, const char *choices)
 
     while (str_split(&rest, '|', &candidate)) {
         unsigned distance = str_distance(word, candidate);
-        unsigned allowed = candidate.len < 3 ? 1 : 2;
+        unsigned allowed = candidate.len < 4 ? 1 : 2;
         if (distance <= allowed && distance < best_distance && distance < candidate.len) {
             best = candidate;
             best_distance = distance;

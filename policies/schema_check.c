@@ -106,8 +106,8 @@ static const char *what_it_is(const struct schema_row *row)
         [SCHEMA_COUNT] = "a whole number",
         [SCHEMA_DURATION] = "a duration",
         [SCHEMA_SIZE] = "a size",
-        [SCHEMA_SHARE] = "a share",
-        [SCHEMA_WEIGHT] = "a percentage",
+        [SCHEMA_SHARE] = "a share of at most 100%",
+        [SCHEMA_WEIGHT] = "a percentage of at most 100%",
         [SCHEMA_LIMIT] = "a share or a duration",
     };
     return names[row->type];
@@ -157,8 +157,10 @@ static void report_choice(struct checker *c, const struct schema_row *row, struc
         return;
     }
     struct str near = schema_nearest(node->text, row->choices);
-    if (near.len == 0 && row->later_choices != NULL)
-        near = schema_nearest(node->text, row->later_choices);
+    struct str near_later = schema_nearest(node->text, row->later_choices);
+    if (near.len == 0 || (near_later.len > 0 &&
+                          str_distance(node->text, near_later) < str_distance(node->text, near)))
+        near = near_later;
     char hint[HINT_MAX] = "";
     if (near.len > 0)
         snprintf(hint, sizeof(hint), "did you mean \"" STR_FMT "\"?", STR_ARG(near));
@@ -253,6 +255,38 @@ static bool check_text(struct checker *c, const struct schema_row *row, struct y
     return true;
 }
 
+/* Shares and weights that are numbers, but not usable ones. True when an error was added. */
+static bool report_number(struct checker *c, const struct schema_row *row, struct yaml_node *node)
+{
+    struct str number = node->text, name = schema_leaf(row);
+    char shown[YAML_SHOWN_MAX], hint[HINT_MAX];
+    double share;
+
+    if (row->type != SCHEMA_SHARE && row->type != SCHEMA_WEIGHT)
+        return false;
+    bool percent = str_ends_with(number, STR("%"));
+    number.len -= percent;
+    for (size_t i = 0; i < number.len; i++)
+        if ((number.ptr[i] < '0' || number.ptr[i] > '9') && number.ptr[i] != '.')
+            return false;
+    yaml_shown(node->text, shown);
+    if (row->type == SCHEMA_WEIGHT && !percent && units_parse_share(number, &share)) {
+        snprintf(hint, sizeof(hint), "write %s%% or %.8g%%", shown, share * 100);
+        diagnostics_addf(c->errors, node->at, hint,
+                         "the weight %s may mean a share or a percentage", shown);
+    } else if (row->type == SCHEMA_WEIGHT && units_parse_share(node->text, &share)) {
+        diagnostics_addf(c->errors, node->at, NULL, "the weight %s is finer than 0.01%%", shown);
+    } else if (row->type == SCHEMA_SHARE && !percent && number.len > 0) {
+        snprintf(hint, sizeof(hint), "a percentage is written %s%%", shown);
+        diagnostics_addf(c->errors, node->at, hint,
+                         "\"" STR_FMT "\" must be a share of at most 1, not %s", STR_ARG(name),
+                         shown);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static bool check_scalar(struct checker *c, const struct schema_row *row, struct yaml_node *node)
 {
     char shown[YAML_SHOWN_MAX];
@@ -266,6 +300,8 @@ static bool check_scalar(struct checker *c, const struct schema_row *row, struct
         report_choice(c, row, node);
         return false;
     }
+    if (report_number(c, row, node))
+        return false;
     char what[HINT_MAX];
     snprintf(what, sizeof(what), "%s%s%s", what_it_is(row), row->word != NULL ? " or " : "",
              row->word != NULL ? row->word : "");
@@ -287,6 +323,17 @@ static void check_text_map(struct checker *c, const struct schema_row *row, stru
                          yaml_shown(n->key, name));
         n->bad = true;
     }
+}
+
+/* A key that was meant to be this one is an error already. */
+static bool is_misspelt(const struct checker *c, const struct schema_row *row, struct str parent,
+                        const struct yaml_node *map)
+{
+    for (const struct yaml_node *n = map->first; n != NULL; n = n->next)
+        if (schema_find(c->schema, parent, n->key) == NULL &&
+            nearest_key(c->schema, parent, n->key) == row)
+            return true;
+    return false;
 }
 
 static void report_missing(struct checker *c, const struct schema_row *row, struct str parent,
@@ -338,7 +385,8 @@ static void check_map(struct checker *c, struct str path, struct yaml_node *map)
         const struct schema_row *row = &c->schema->rows[i];
         if (row->required && str_eq(schema_parent(row), path) &&
             yaml_get(map, schema_leaf(row)) == NULL) {
-            report_missing(c, row, path, map->at);
+            if (!is_misspelt(c, row, path, map))
+                report_missing(c, row, path, map->at);
             map->bad = true;
         }
     }
