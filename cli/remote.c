@@ -1,9 +1,11 @@
-/* The admin API's client, on libcurl. Redirects are not followed and proxies from the environment
- * are not used: the API is on this machine or behind a tunnel, and a token must go nowhere else. */
+/* The client of the admin API, on libcurl. Redirects are not followed and proxies from the
+ * environment are not used: the API is on this machine or behind a tunnel, and a token must go
+ * nowhere else. */
 #include "cli/remote.h"
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -65,6 +67,17 @@ static bool plain_ascii(const char *s)
     return true;
 }
 
+/* Who is at the keyboard, for the log of decisions; not a proof of anything. */
+static const char *user_name(void)
+{
+    const struct passwd *entry = getpwuid(geteuid());
+    const char *user = getenv("USER");
+
+    if (user == NULL || user[0] == '\0')
+        user = entry == NULL ? "cli" : entry->pw_name;
+    return plain_ascii(user) ? user : "cli";
+}
+
 static void set_options(struct remote *c)
 {
     curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, c->reason);
@@ -84,7 +97,6 @@ struct remote *remote_new(const struct cli_args *args)
 {
     const char *url = from_environment(args, "admin", "SLUICE_ADMIN");
     const char *token = from_environment(args, "token", "SLUICE_TOKEN");
-    const char *user = getenv("USER");
 
     url = url == NULL ? "http://127.0.0.1:9900" : url;
     if ((strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) ||
@@ -105,8 +117,7 @@ struct remote *remote_new(const struct cli_args *args)
     add_header(c, "Accept", "application/json");
     add_header(c, "Content-Type", "application/json");
     add_header(c, "Expect", "");
-    add_header(c, "X-Sluice-User",
-               user != NULL && user[0] != '\0' && plain_ascii(user) ? user : "cli");
+    add_header(c, "X-Sluice-User", user_name());
     if (token != NULL) {
         struct strbuf bearer;
         strbuf_init(&bearer, URL_BYTES_MAX * 4);

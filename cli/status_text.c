@@ -152,15 +152,38 @@ static void add_plan(struct page *p)
     strbuf_add_char(p->out, '\n');
 }
 
+/* "to 25%: 812 more requests and 4m" */
 static void add_next(struct page *p)
 {
-    const char *text = member_text(p->doc, "next.text");
+    const char *text = member_text(p->doc, "next.text"),
+               *action = member_text(p->doc, "next.action");
 
     if (text[0] == '\0')
         return;
     strbuf_add(p->out, STR("  next  "));
+    if (strcmp(action, "step") == 0)
+        strbuf_addf(p->out, "to %.6g%%: ", member_number(p->doc, "next.weight", 0));
+    else if (strcmp(action, "promote") == 0)
+        strbuf_add(p->out, STR("promotion: "));
     add(p, COLOUR_NONE, text);
     strbuf_add_char(p->out, '\n');
+}
+
+/* Only while it fails without a break: otherwise there is nothing to see. */
+static void add_hard_down(struct page *p)
+{
+    char time[UNITS_TEXT_MAX];
+    double failures = member_number(p->doc, "hard_down.failures", 0);
+
+    if (failures < 2)
+        return;
+    strbuf_add(p->out, STR("  down  "));
+    snprintf(time, sizeof(time), "%.0f", failures);
+    add(p, COLOUR_RED, time);
+    add(p, COLOUR_RED, " failures in a row");
+    strbuf_addf(p->out, " over %s; from %.0f on it may be taken back at once\n",
+                seconds_text(member_number(p->doc, "hard_down.seconds", 0), time),
+                member_number(p->doc, "hard_down.limit", 0));
 }
 
 /* --- criteria --- */
@@ -339,7 +362,7 @@ static void add_problems(struct page *p)
 static void add_decision(struct page *p)
 {
     const json_t *decision = member_get(p->doc, "decision");
-    const char *time = member_text(decision, "time"), *event = member_text(decision, "event");
+    const char *time = member_text(decision, "time"), *event = member_text(decision, "type");
 
     if (decision == NULL)
         return;
@@ -365,6 +388,7 @@ void status_render(const json_t *document, bool colours, struct strbuf *out)
     add_header(&p);
     add_plan(&p);
     add_next(&p);
+    add_hard_down(&p);
     add_criteria(&p);
     add_traffic(&p);
     add_problems(&p);
