@@ -33,6 +33,12 @@ struct run {
     int64_t first_slot, last_slot;
 };
 
+/* What a step has shown, for one criterion. */
+struct step_sums {
+    struct prefixes canary;
+    struct criterion_sum stable;
+};
+
 struct cache {
     bool valid;
     struct analysis_report report;
@@ -43,6 +49,7 @@ struct analysis {
     struct sequential_plan plan;
     size_t open_max;
     size_t count;
+    size_t aborts_at; /* a criterion that excludes just the clients' aborts; count: none */
     struct criterion criteria[CRITERIA_MAX];
     struct window window; /* each criterion's ring has a slot for each of these */
 
@@ -51,11 +58,8 @@ struct analysis {
     uint32_t epoch, weight_bp, step;
     uint64_t slots_opened, steps_started;
 
-    uint64_t step_requests; /* of the canary, dispatched in this step */
-    struct {                /* of this step, in slots that were closed for good */
-        struct prefixes canary;
-        struct criterion_sum stable;
-    } closed[CRITERIA_MAX];
+    uint64_t step_requests;                /* of the canary, dispatched in this step */
+    struct step_sums closed[CRITERIA_MAX]; /* of this step, in slots that were closed for good */
     struct run closed_run;
     bool run_tripped; /* by a run that was closed since */
     int64_t first_bad_slot;
@@ -91,8 +95,12 @@ struct analysis *analysis_new(const struct policy *p)
     uint64_t open = slots_in(p, p->upstream.total_timeout_ns) + 2 * DENSE_SLOTS;
     a->open_max = open < OPEN_MIN ? OPEN_MIN : open > OPEN_MAX ? OPEN_MAX : (size_t)open;
     a->count = p->analysis.criteria_count;
-    for (size_t c = 0; c < a->count; c++)
+    a->aborts_at = a->count;
+    for (size_t c = 0; c < a->count; c++) {
         criterion_init(&a->criteria[c], &p->analysis.criteria[c], c, &a->plan);
+        if (p->analysis.criteria[c].metric == METRIC_ERROR_RATE)
+            a->aborts_at = c;
+    }
     window_init(&a->window);
     a->cache = xcalloc(1, sizeof *a->cache);
     clear_step(a);
@@ -126,30 +134,25 @@ void analysis_reset(struct analysis *a)
 
 /* --- runs of failures ---------------------------------------------------------------------- */
 
-/* The criterion whose exclusions are the clients' aborts, or -1. */
-static int abort_criterion(const struct policy *p)
+/* Requests in flight that some criterion already holds bad. */
+static int64_t overdue(const struct slot_counts *counts, size_t criteria)
 {
-    for (size_t c = 0; c < p->analysis.criteria_count; c++)
-        if (p->analysis.criteria[c].metric == METRIC_ERROR_RATE)
-            return (int)c;
-    return -1;
+    int64_t most = 0;
+    for (size_t c = 0; c < criteria; c++)
+        if (counts->overdue[c] > most)
+            most = counts->overdue[c];
+    return most;
 }
 
-static void run_add(struct run *run, const struct policy *p, const struct window_slot *w)
+static void run_add(struct run *run, const struct analysis *a, const struct window_slot *w)
 {
     const struct slot_counts *canary = &w->counts[VARIANT_CANARY];
-    int aborts = abort_criterion(p);
-    int64_t failing = canary->errors, overdue = 0;
-    for (size_t c = 0; c < p->analysis.criteria_count; c++)
-        if (canary->overdue[c] > overdue)
-            overdue = canary->overdue[c];
-    failing += overdue;
     int64_t judged = canary->dispatched;
-    if (aborts >= 0) /* a client that went away is neither good nor bad */
-        judged -= canary->excluded[aborts];
+    if (a->aborts_at < a->count) /* a client that went away is neither good nor bad */
+        judged -= canary->excluded[a->aborts_at];
     if (judged <= 0)
         return;
-    if (failing < judged) {
+    if (canary->errors + overdue(canary, a->count) < judged) {
         *run = (struct run){0};
         return;
     }
@@ -178,18 +181,23 @@ static void refold(struct analysis *a)
         ring_refold(&a->criteria[c].ring);
 }
 
+static void sums_add(struct step_sums *sums, const struct window_slot *w, size_t criteria)
+{
+    for (size_t c = 0; c < criteria; c++) {
+        prefixes_add(&sums[c].canary, &w->counts[VARIANT_CANARY], c);
+        criterion_sum_add(&sums[c].stable, &w->counts[VARIANT_STABLE], c);
+    }
+}
+
 /* The oldest slot will not change any more, or must make room. */
 static void close_oldest(struct analysis *a)
 {
     const struct window_slot *w = window_at(&a->window, 0);
-    for (size_t c = 0; c < a->count; c++) {
+    for (size_t c = 0; c < a->count; c++)
         ring_close(&a->criteria[c].ring, 1);
-        if (w->step != a->step)
-            continue;
-        prefixes_add(&a->closed[c].canary, &w->counts[VARIANT_CANARY], c);
-        criterion_sum_add(&a->closed[c].stable, &w->counts[VARIANT_STABLE], c);
-    }
-    run_add(&a->closed_run, a->policy, w);
+    if (w->step == a->step)
+        sums_add(a->closed, w, a->count);
+    run_add(&a->closed_run, a, w);
     a->run_tripped = a->run_tripped || run_trips(&a->closed_run, a->policy);
     window_drop(&a->window, 1);
 }
@@ -345,24 +353,26 @@ static void report_evidence(const struct analysis *a, struct analysis_report *re
     ret->alarm = ret->log_e >= ret->threshold / 2;
 }
 
-static void report_criterion(const struct analysis *a, size_t c, struct criterion_view *view,
-                             struct criterion_report *ret)
+/* The open slots once, for everything that is summed over them. */
+static void walk_open(const struct analysis *a, struct step_sums *sums, struct run *ret_longest,
+                      bool *ret_down)
 {
-    struct prefixes canary = a->closed[c].canary;
-    struct criterion_sum stable = a->closed[c].stable;
+    struct run run = a->closed_run;
+    *ret_longest = run;
+    *ret_down = a->run_tripped;
     for (size_t i = 0; i < a->window.count; i++) {
         const struct window_slot *w = window_at(&a->window, i);
-        if (w->step != a->step)
-            continue;
-        prefixes_add(&canary, &w->counts[VARIANT_CANARY], c);
-        criterion_sum_add(&stable, &w->counts[VARIANT_STABLE], c);
+        if (w->step == a->step)
+            sums_add(sums, w, a->count);
+        run_add(&run, a, w);
+        *ret_down = *ret_down || run_trips(&run, a->policy);
+        if (run.failures >= ret_longest->failures)
+            *ret_longest = run;
     }
-    view->canary = &canary;
-    view->stable = &stable;
-    criterion_report(&a->criteria[c], view, ret);
 }
 
-static void report_criteria(const struct analysis *a, struct analysis_report *ret)
+static void report_criteria(const struct analysis *a, const struct step_sums *sums,
+                            struct analysis_report *ret)
 {
     struct criterion_view view = {
         .alpha = a->plan.alpha,
@@ -375,37 +385,34 @@ static void report_criteria(const struct analysis *a, struct analysis_report *re
     ret->no_harm = true;
     for (size_t c = 0; c < a->count; c++) {
         struct criterion_report *r = &ret->criteria[c];
+        view.canary = &sums[c].canary;
+        view.stable = &sums[c].stable;
         view.carried = ret->revert && c == ret->worst;
-        report_criterion(a, c, &view, r);
+        criterion_report(&a->criteria[c], &view, r);
         if (a->policy->analysis.criteria[c].test == TEST_MAX && r->no_harm < r->no_harm_threshold)
             ret->no_harm = false;
     }
 }
 
-static void report_run(const struct analysis *a, struct analysis_report *ret)
+static void report_all(const struct analysis *a, struct analysis_report *ret)
 {
-    struct run run = a->closed_run, longest = run;
-    ret->hard_down = a->run_tripped;
-    for (size_t i = 0; i < a->window.count; i++) {
-        run_add(&run, a->policy, window_at(&a->window, i));
-        ret->hard_down = ret->hard_down || run_trips(&run, a->policy);
-        if (run.failures >= longest.failures)
-            longest = run;
-    }
+    struct step_sums sums[CRITERIA_MAX];
+    struct run longest;
+    *ret = (struct analysis_report){0};
+    memcpy(sums, a->closed, a->count * sizeof sums[0]);
+    walk_open(a, sums, &longest, &ret->hard_down);
+    report_evidence(a, ret);
+    report_criteria(a, sums, ret);
     ret->run_failures = longest.failures;
     ret->run_ns = run_ns(&longest, a->policy);
+    ret->step_requests = a->step_requests;
+    ret->first_bad_slot = a->first_bad_slot;
 }
 
 void analysis_report(const struct analysis *a, struct analysis_report *ret)
 {
     if (!a->cache->valid) {
-        struct analysis_report *fresh = &a->cache->report;
-        *fresh = (struct analysis_report){0};
-        report_evidence(a, fresh);
-        report_criteria(a, fresh);
-        report_run(a, fresh);
-        fresh->step_requests = a->step_requests;
-        fresh->first_bad_slot = a->first_bad_slot;
+        report_all(a, &a->cache->report);
         a->cache->valid = true;
     }
     *ret = a->cache->report;

@@ -89,14 +89,15 @@ static void run_reference(struct vectors *v, const json_t *row)
     size_t i;
     json_t *slot;
 
-    setup(&f, absolute ? 0 : number(params, "d"));
+    setup(&f, 0.005);
     f.policy.policy.analysis.criteria_count = 1;
-    if (absolute)
+    if (absolute) {
         f.policy.criteria[0].p0 = number(params, "p0");
-    else
+    } else {
         f.policy.criteria[0] = f.policy.criteria[1];
-    if (!absolute)
         f.policy.criteria[0].ratio = number(params, "r");
+        f.policy.criteria[0].delta = number(params, "d");
+    }
     while (f.policy.policy.analysis.criteria_count < count_of(row, "M"))
         add_latency_max(&f.policy, 0.99, NS_PER_SEC);
     f.policy.policy.analysis.min_bad_slots = (uint32_t)count_of(row, "min_bad_slots");
