@@ -189,7 +189,7 @@ blackbox: ## Drive the real binary (ASan build) from outside with pytest (T=name
 	@$(SUB) MODE=$(BLACKBOX_MODE) build
 	@mkdir -p $(RESULTS)
 	@SLUICE_BIN_DIR=$(CURDIR)/$(BUILD)/$(BLACKBOX_MODE) SLUICE_RESULT=$(CURDIR)/$(RESULTS)/blackbox \
-	    $(PY) -m pytest -q -n 4 --dist worksteal -p no:cacheprovider tests/blackbox $(if $(T),-k "$(T)")
+	    $(PY) -m pytest -q -n 4 -p no:cacheprovider tests/blackbox $(if $(T),-k "$(T)")
 
 demo-test: build
 	@tests/tools/run_part.sh $(RESULTS)/demo-test demo-test examples/demo/run.sh $(OUT)

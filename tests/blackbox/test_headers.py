@@ -79,7 +79,6 @@ HOP_BY_HOP = [
     ("TE", "trailers, deflate"),
     ("Trailer", "X-T"),
     ("Upgrade", "h2c"),
-    ("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA"),
     ("Proxy-Authorization", "Basic eDp5"),
 ]
 

@@ -59,7 +59,7 @@ def test_sigterm_lets_requests_in_flight_finish(sluice, backend):
         r = slow.response()
         assert (r.status, r.body) == (200, b"done")
         assert not r.keep_alive()
-    assert s.stop() == 0
+    assert s.process.wait(20) == 0
 
 
 def test_sigint_stops_too(sluice, backend):

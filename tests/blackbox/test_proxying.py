@@ -297,8 +297,14 @@ def test_half_closed_client_still_gets_its_answer(front):
         assert c.response().body == b"late"
 
 
-def test_expect_100_continue_comes_to_a_conclusion(front):
-    s, b = front(lambda request, c: c.reply(200, request.body))
+def test_expect_100_continue_of_the_backend_is_passed_on(front):
+    def handler(request, c):
+        assert request.header("expect") == "100-continue"
+        c.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        c.reader.body(request)
+        c.reply(200, request.body)
+
+    s, _ = front(handler, read_bodies=False)
     with Client(s.port) as c:
         c.send(
             b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
@@ -308,6 +314,21 @@ def test_expect_100_continue_comes_to_a_conclusion(front):
         assert first.status == 100
         c.send(b"body")
         assert c.response().body == b"body"
+
+
+def test_expect_100_continue_may_be_answered_with_a_refusal(front):
+    """The client then never sends its body, and nothing waits for it."""
+
+    def handler(request, c):
+        c.reply(403, b"no", [("Connection", "close")])
+        c.close_after = True
+
+    s, _ = front(handler, read_bodies=False)
+    with Client(s.port) as c:
+        c.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+        r = c.response()
+        assert (r.status, r.body) == (403, b"no")
+    assert s.request("GET", "/").status == 403  # sluice goes on
 
 
 def test_interim_answers_are_not_taken_as_final(front):

@@ -33,7 +33,7 @@ def test_healthy_canary_is_promoted_step_by_step(sluice, pair):
     with Load(s.port, rate=300) as load:
 
         def seen(document):
-            if not weights or weights[-1] != document["weight"]:
+            if document["weight"] > 0 and document["weight"] not in weights[-1:]:
                 weights.append(document["weight"])
             return document["phase"] == "promoted"
 
@@ -59,8 +59,7 @@ def test_promotion_waits_for_evidence(sluice, pair):
     document = s.document()
     assert (document["phase"], document["weight"]) == ("progressing", 50)
     assert document["next"], document
-    with Load(s.port, rate=0, clients=2, count=1000, prefix="more") as load:
-        load.wait()
+    with Load(s.port, rate=500, prefix="more"):
         s.wait_phase("promoted", 20)
 
 

@@ -59,7 +59,7 @@ def test_weight_zero_means_none(sluice, backend):
 def test_client_that_leaves_is_not_held_against_the_canary(sluice, backend):
     """Clients that give up on a slow answer: counted as client_abort, no revert."""
     def slow(request, c):
-        time.sleep(0.5)
+        time.sleep(1.0)
         c.reply(200, b"{}")
 
     canary = backend("2.0.0", slow)
@@ -75,7 +75,7 @@ def test_client_that_leaves_is_not_held_against_the_canary(sluice, backend):
         for _ in range(5):
             c = Client(s.port)
             c.send_request("POST", "/v1/x", body=b"{}")
-            time.sleep(0.05)
+            time.sleep(0.4)  # a FIN right behind a request would be a half-close
             c.close()
 
     threads = [threading.Thread(target=give_up) for _ in range(10)]
