@@ -97,16 +97,10 @@ static bool same_address(const struct config_address *a, const struct config_add
 static void read_listen(struct config_reader *r, const struct yaml_node *list)
 {
     struct config *c = r->config;
-    size_t count = list == NULL || list->kind != YAML_LIST ? 0 : list->count;
+    size_t count = list->kind != YAML_LIST ? 0 : list->count;
     struct config_address *items = arena_alloc(c->arena, (count + 1) * sizeof(*items));
 
     c->listen = items;
-    if (list == NULL) {
-        const struct address a = {.host = STR("127.0.0.1"), .port = 8080};
-        items[0] = make_address(c, STR("127.0.0.1:8080"), &a, (struct source_pos){0});
-        c->listen_count = 1;
-        return;
-    }
     if (list->bad || list->kind != YAML_LIST)
         return;
     if (count == 0)
@@ -168,12 +162,14 @@ static struct config *new_config(const char *path)
     return c;
 }
 
-static void fill(struct config_reader *r, struct yaml_node *root)
+static void fill(struct config_reader *r, struct yaml_node *root, struct arena *scratch)
 {
     struct config *c = r->config;
+    const struct yaml_node *listen = yaml_find(root, "proxy.listen");
 
     schema_fill(&schema_config, "", root, bindings, ARRAY_LEN(bindings), c->arena, c);
-    read_listen(r, yaml_find(root, "proxy.listen"));
+    read_listen(r,
+                listen != NULL ? listen : schema_default(&schema_config, "proxy.listen", scratch));
     read_admin(r, yaml_find(root, "controller.admin"));
     const struct yaml_node *policies = yaml_get(root, STR("policies"));
     if (policies != NULL)
@@ -189,7 +185,7 @@ int config_from_yaml(const char *path, struct yaml_node *root, struct config **r
 
     arena_init(&scratch);
     schema_check(&schema_config, root, &scratch, reterr);
-    fill(&reader, root);
+    fill(&reader, root, &scratch);
     arena_deinit(&scratch);
     if (reterr->count + reterr->dropped - reterr->warnings != before) {
         config_free(reader.config);
@@ -234,8 +230,12 @@ struct config *config_default(void)
     struct diagnostics none;
     struct config_reader reader = {.config = new_config(NULL), .errors = &none};
 
+    struct arena scratch;
+
     diagnostics_init(&none);
-    fill(&reader, NULL);
+    arena_init(&scratch);
+    fill(&reader, NULL, &scratch);
+    arena_deinit(&scratch);
     CHECK(none.count == 0);
     diagnostics_deinit(&none);
     return reader.config;

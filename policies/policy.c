@@ -194,16 +194,6 @@ static void check_timeouts(struct policy_reader *r, struct yaml_node *root, cons
     }
 }
 
-/* confirm is known, but only the empty list is built. */
-static void check_confirm(struct policy_reader *r, struct yaml_node *root)
-{
-    const struct yaml_node *n = yaml_find(root, "analysis.burst_guard.confirm");
-
-    if (n != NULL && !n->bad && n->kind == YAML_LIST && n->count > 0)
-        diagnostics_addf(r->errors, n->at, "write confirm: [], or leave it out",
-                         "pauses in \"confirm\" are not supported yet");
-}
-
 static void read_all(struct policy_reader *r, struct yaml_node *root, struct policy *p)
 {
     struct yaml_node *canary = yaml_get(root, STR("canary"));
@@ -221,7 +211,6 @@ static void read_all(struct policy_reader *r, struct yaml_node *root, struct pol
         check_versions(r, canary, p);
     check_max_hold(r, root, p);
     check_timeouts(r, root, p);
-    check_confirm(r, root);
 }
 
 int policy_from_yaml(const char *path, struct yaml_node *root, struct policy **ret,
@@ -236,7 +225,8 @@ int policy_from_yaml(const char *path, struct yaml_node *root, struct policy **r
     arena_init(&scratch);
     p->file = arena_strdup(p->arena, str_from(path));
     p->at = (struct source_pos){p->file, root->at.line, root->at.column};
-    struct policy_reader reader = {.arena = p->arena, .errors = reterr, .file = p->file};
+    struct policy_reader reader = {
+        .arena = p->arena, .scratch = &scratch, .errors = reterr, .file = p->file};
     schema_check(&schema_policy, root, &scratch, reterr);
     if (root->kind == YAML_MAP)
         read_all(&reader, root, p);

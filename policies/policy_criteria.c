@@ -18,10 +18,6 @@ struct criteria {
     bool full; /* said once */
 };
 
-static const char *const metric_names[METRIC_COUNT] = {
-    [METRIC_ERROR_RATE] = "error_rate",
-    [METRIC_LATENCY] = "latency",
-};
 static const int64_t latency_limit_max_ns = INT64_C(3600000000000); /* what a histogram can hold */
 
 static void add(struct criteria *c, struct source_pos at, struct policy_criterion k)
@@ -182,26 +178,16 @@ static void read_latency(struct criteria *c, struct yaml_node *item)
         add_latency(c, item, n, limit_ns);
 }
 
-/* error_rate at most 1 %, and at most 0.5 % above stable's. Latency has no absolute limit that
- * would be right for everybody. */
-static void add_defaults(struct criteria *c)
+static void read_criterion(struct criteria *c, struct yaml_node *item)
 {
-    static const struct policy_criterion defaults[] = {
-        {.name = "error_rate max 1%",
-         .metric = METRIC_ERROR_RATE,
-         .test = TEST_MAX,
-         .limit = 0.01,
-         .p0 = 0.01},
-        {.name = "error_rate max_increase 0.5%",
-         .metric = METRIC_ERROR_RATE,
-         .test = TEST_MAX_INCREASE,
-         .limit = 0.005,
-         .ratio = 1,
-         .delta = 0.005},
-    };
+    const struct yaml_node *metric = yaml_get(item, STR("metric"));
 
-    for (size_t i = 0; i < ARRAY_LEN(defaults); i++)
-        add(c, (struct source_pos){c->reader->file, 0, 0}, defaults[i]);
+    if (metric == NULL || metric->bad || metric->kind != YAML_TEXT)
+        return;
+    if (str_eq(metric->text, STR("latency")))
+        read_latency(c, item);
+    else
+        read_error_rate(c, item);
 }
 
 void policy_read_criteria(struct policy_reader *r, struct yaml_node *list,
@@ -211,21 +197,14 @@ void policy_read_criteria(struct policy_reader *r, struct yaml_node *list,
                          .items = arena_alloc(r->arena, CRITERIA_MAX * sizeof(*c.items))};
 
     a->criteria = c.items;
-    if (list == NULL) {
-        add_defaults(&c);
-    } else if (list->kind == YAML_LIST && !list->bad) {
-        if (list->count == 0)
-            diagnostics_addf(r->errors, list->at, "leave the key out for the defaults",
-                             "\"criteria\" is empty: nothing would be judged");
-        for (struct yaml_node *item = list->first; item != NULL; item = item->next) {
-            struct yaml_node *metric = yaml_get(item, STR("metric"));
-            if (metric == NULL || metric->bad || metric->kind != YAML_TEXT)
-                continue;
-            if (str_eq(metric->text, str_from(metric_names[METRIC_LATENCY])))
-                read_latency(&c, item);
-            else
-                read_error_rate(&c, item);
-        }
-    }
+    if (list == NULL)
+        list = schema_default(&schema_policy, "analysis.criteria", r->scratch);
+    if (list->kind != YAML_LIST || list->bad)
+        return;
+    if (list->count == 0)
+        diagnostics_addf(r->errors, list->at, "leave the key out for the defaults",
+                         "\"criteria\" is empty: nothing would be judged");
+    for (struct yaml_node *item = list->first; item != NULL; item = item->next)
+        read_criterion(&c, item);
     a->criteria_count = c.count;
 }

@@ -8,7 +8,8 @@
 #include "policies/yaml.h"
 
 struct policy_reader {
-    struct arena *arena; /* of the policy */
+    struct arena *arena;   /* of the policy */
+    struct arena *scratch; /* until it is read */
     struct diagnostics *errors;
     const char *file; /* the policy's own copy of its path */
 };
@@ -17,7 +18,7 @@ struct policy_reader {
 static inline struct source_pos policy_reader_keep(const struct policy_reader *r,
                                                    struct source_pos at)
 {
-    return (struct source_pos){r->file, at.line, at.column};
+    return (struct source_pos){r->file, at.line, at.column}; /* defaults: line 0 */
 }
 
 /* Each reads one section (NULL: it is not written) and adds what is wrong with it. */

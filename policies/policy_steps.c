@@ -12,20 +12,6 @@ static const struct schema_binding bindings[] = {
     SCHEMA_BIND("steps.approval", struct policy_step, approval),
 };
 
-static void read_default_steps(struct policy_reader *r, struct policy *p)
-{
-    static const uint32_t weights_bp[] = {1000, 2500, 5000, WEIGHT_FULL_BP};
-    struct policy_step *steps = arena_alloc(r->arena, sizeof(*steps) * ARRAY_LEN(weights_bp));
-
-    for (size_t i = 0; i < ARRAY_LEN(weights_bp); i++) {
-        schema_fill(&schema_policy, "steps", NULL, bindings, ARRAY_LEN(bindings), r->arena,
-                    &steps[i]);
-        steps[i].weight_bp = weights_bp[i];
-    }
-    p->steps = steps;
-    p->step_count = ARRAY_LEN(weights_bp);
-}
-
 static void check_rising(struct policy_reader *r, const struct yaml_node *weight, uint32_t now_bp,
                          uint32_t last_bp)
 {
@@ -57,10 +43,8 @@ void policy_read_steps(struct policy_reader *r, struct yaml_node *list, struct p
     const struct yaml_node *last_item = NULL;
     uint32_t last_bp = 0;
 
-    if (list == NULL) {
-        read_default_steps(r, p);
-        return;
-    }
+    if (list == NULL)
+        list = schema_default(&schema_policy, "steps", r->scratch);
     if (list->bad || list->kind != YAML_LIST)
         return;
     if (list->count == 0) {

@@ -36,7 +36,7 @@ struct schema_row {
     const char *path; /* "analysis.burst_guard.slot"; of a list's items: "steps.weight" */
     enum schema_type type;
     enum schema_many many;
-    const char *default_text;  /* as one would write it; NULL: none */
+    const char *default_text;  /* as one would write it, lists too; NULL: none */
     const char *min, *max;     /* bounds, in the type's notation; NULL: none */
     bool above_min, below_max; /* the bounds themselves are outside */
     const char *choices;       /* "auto|manual": the index is the value */
@@ -46,10 +46,12 @@ struct schema_row {
     const char *misnomers;     /* "percent|traffic": what people write instead */
     const char *example;       /* how to write it */
     size_t items_max;          /* lists; 0: by the file's limits only */
+    const char *pattern;       /* SCHEMA_TEXT: for the JSON Schema; the readers check it in C */
     bool required;
     bool later;
-    bool decides;    /* while its value is wrong, its siblings are not looked at */
-    const char *doc; /* what it does: one or two sentences */
+    bool later_items; /* a list that can only be empty yet */
+    bool decides;     /* while its value is wrong, its siblings are not looked at */
+    const char *doc;  /* what it does: one or two sentences */
 };
 
 struct schema {
@@ -100,6 +102,9 @@ struct schema_binding {
  * the schema. Bad and absent values give the default; without one the field stays as it is. */
 void schema_fill(const struct schema *, const char *prefix, struct yaml_node *map,
                  const struct schema_binding *, size_t count, struct arena *, void *into);
+
+/* A row's default as checked nodes without positions; the row has one. */
+struct yaml_node *schema_default(const struct schema *, const char *path, struct arena *);
 
 /* The choice's index-th word, for messages. */
 struct str schema_choice(const char *choices, size_t index);

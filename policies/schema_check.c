@@ -477,6 +477,13 @@ static void check_value(struct checker *c, const struct schema_row *row, struct 
         node->bad = true;
         return;
     }
+    if (row->later_items && node->count > 0) {
+        diagnostics_addf(c->errors, node->at, row->example,
+                         "items of \"" STR_FMT "\" are not supported yet",
+                         STR_ARG(schema_leaf(row)));
+        node->bad = true;
+        return;
+    }
     for (struct yaml_node *n = node->first; n != NULL; n = n->next)
         check_item(c, row, n);
 }
@@ -493,4 +500,29 @@ void schema_check(const struct schema *s, struct yaml_node *root, struct arena *
     diagnostics_addf(reterr, root->at, NULL, "%s must be a mapping, not %s", s->title,
                      found_kind(root));
     root->bad = true;
+}
+
+static void forget_positions(struct yaml_node *node)
+{
+    node->at = node->key_at = (struct source_pos){0};
+    for (struct yaml_node *n = node->first; n != NULL; n = n->next)
+        forget_positions(n); /* a default of our own: a few levels */
+}
+
+struct yaml_node *schema_default(const struct schema *s, const char *path, struct arena *arena)
+{
+    const struct schema_row *row = schema_row(s, path);
+    struct diagnostics none;
+    struct checker c = {.schema = s, .arena = arena, .errors = &none};
+    struct yaml_node *node = NULL;
+
+    CHECK(row != NULL && row->default_text != NULL);
+    diagnostics_init(&none);
+    CHECK(yaml_parse("default", str_from(row->default_text), arena, &node, &none) == 0);
+    CHECK(node != NULL);
+    check_value(&c, row, node);
+    CHECK(none.count == 0);
+    diagnostics_deinit(&none);
+    forget_positions(node);
+    return node;
 }
