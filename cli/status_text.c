@@ -3,6 +3,7 @@
 #include "cli/status_text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/units.h"
@@ -53,6 +54,15 @@ static char *ms_text(double ms, char to[static UNITS_TEXT_MAX])
     else
         seconds_text(ms / 1000, to);
     return to;
+}
+
+/* Three digits: more would claim what nobody measured. */
+static char *share_text(double share, char to[static UNITS_TEXT_MAX])
+{
+    char digits[UNITS_TEXT_MAX];
+
+    snprintf(digits, sizeof(digits), "%.3g", share);
+    return units_share_text(strtod(digits, NULL), to);
 }
 
 static enum colour phase_colour(const char *phase)
@@ -195,7 +205,7 @@ static char *share_or_dash(const json_t *o, const char *key, char to[static UNIT
     if (value < 0 || value > 1)
         str_copy(to, UNITS_TEXT_MAX, STR("-"));
     else
-        units_share_text(value, to);
+        share_text(value, to);
     return to;
 }
 
@@ -316,7 +326,7 @@ static void traffic_row(struct page *p, struct table *t, const char *variant)
         table_cell(t, COLOUR_NONE, "-");
     if (errors > 0 && requests > 0)
         table_cell(t, COLOUR_RED, "%s (%s)", output_count(errors, count),
-                   units_share_text(errors > requests ? 1 : errors / requests, share));
+                   share_text(errors > requests ? 1 : errors / requests, share));
     else
         table_cell(t, COLOUR_NONE, "%s", output_count(errors, count));
     for (size_t i = 0; i < 3; i++)

@@ -1,0 +1,180 @@
+/* The status page as golden text: what an operator reads in the middle of a rollout, after a
+ * rollback, and when a server leaves things out. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "cli/status_text.h"
+
+static const char progressing[] =
+    "{\"rollout\":\"chat\",\"phase\":\"progressing\",\"step\":2,\"steps\":3,\"weight\":25,"
+    "\"stable\":\"2.0.0\",\"canary\":\"2.1.0\",\"serving\":\"2.0.0\",\"mode\":\"enforce\","
+    "\"frozen\":false,\"problems\":[\"no request has reached the canary\"],"
+    "\"held_seconds\":192.4,\"hold_seconds\":600,"
+    "\"hard_down\":{\"failures\":12,\"limit\":20,\"seconds\":2.2},"
+    "\"next\":{\"action\":\"step\",\"weight\":100,\"text\":\"812 more requests and 6m48s\"},"
+    "\"criteria\":["
+    "{\"name\":\"error_rate max 1%\",\"test\":\"max\",\"value\":0.002,\"lower\":0.001,"
+    "\"upper\":0.006,\"limit\":0.01,\"verdict\":\"undecided\",\"requests\":4120,"
+    "\"evidence\":0,\"threshold\":7.6009,\"no_harm\":1.5,\"no_harm_threshold\":2.99,"
+    "\"requests_more\":812,\"stable\":{\"value\":0.002,\"lower\":0.0015,\"upper\":0.0025}},"
+    "{\"name\":\"error_rate max_increase 0.5%\",\"test\":\"max_increase\",\"value\":0.002,"
+    "\"limit\":0.005,\"verdict\":\"pass\",\"requests\":4120,\"evidence\":1.26,"
+    "\"threshold\":7.6009,\"no_harm\":null,\"stable\":{\"value\":0.002}},"
+    "{\"name\":\"latency p99 max 500ms\",\"test\":\"max\",\"value\":0.03,\"limit\":0.01,"
+    "\"limit_ms\":500,\"observed_ms\":1234.5,\"verdict\":\"fail\",\"requests\":4120,"
+    "\"evidence\":8.1,\"threshold\":7.6009,\"no_harm\":3.5,\"no_harm_threshold\":2.99,"
+    "\"requests_more\":0,\"stable\":{\"value\":0.001,\"observed_ms\":98.2}}],"
+    "\"traffic\":{\"stable\":{\"version\":\"2.0.0\",\"requests\":36900,"
+    "\"requests_per_second\":310.24,\"errors\":0,"
+    "\"latency_ms\":{\"p50\":1.25,\"p90\":40.3,\"p99\":98.2}},"
+    "\"canary\":{\"version\":\"2.1.0\",\"requests\":4120,\"requests_per_second\":null,"
+    "\"errors\":9,\"latency_ms\":{\"p50\":null,\"p90\":41,\"p99\":61000}}},"
+    "\"plan\":[{\"weight\":10},{\"weight\":25},{\"weight\":100}],"
+    "\"decision\":{\"id\":\"chat-17\",\"time\":\"2026-11-20T18:49:12.345Z\","
+    "\"type\":\"step.advanced\",\"reason\":\"10% to 25%\"}}";
+
+static const char progressing_text[] =
+    "chat  progressing  step 2 of 3  25% to the canary\n"
+    "  stable 2.0.0, canary 2.1.0, serving 2.0.0\n"
+    "  plan  ✓ 10% ─ ▸ 25% ███░░░░░░░ 3m12s of 10m ─ 100%\n"
+    "  next  to 100%: 812 more requests and 6m48s\n"
+    "  down  12 failures in a row over 2s; from 20 on it may be taken back at once\n"
+    "\n"
+    "  criterion                     verdict    canary               stable                 limit  "
+    "requests    evidence   no harm\n"
+    "  error_rate max 1%             undecided  0.2% (0.1% to 0.6%)  0.2% (0.15% to 0.25%)     1%  "
+    "   4,120  0.0 of 7.6  812 more\n"
+    "  error_rate max_increase 0.5%  pass       0.2%                 0.2%                   +0.5%  "
+    "   4,120  1.3 of 7.6         -\n"
+    "  latency p99 max 500ms         fail       1.23s, 3% over       98ms, 0.1% over        500ms  "
+    "   4,120  8.1 of 7.6     shown\n"
+    "\n"
+    "  traffic  version  requests  req/s      errors    p50   p90   p99\n"
+    "  stable   2.0.0      36,900  310.2           0  1.2ms  40ms  98ms\n"
+    "  canary   2.1.0       4,120      -  9 (0.218%)      -  41ms  1m1s\n"
+    "\n"
+    "  problem  no request has reached the canary\n"
+    "\n"
+    "  last  2026-11-20T18:49:12Z chat-17 step.advanced: 10% to 25%\n";
+
+static const char rolled_back[] =
+    "{\"rollout\":\"chat\",\"phase\":\"rolled_back\",\"step\":1,\"steps\":2,\"weight\":0,"
+    "\"stable\":\"1\",\"canary\":\"2\",\"mode\":\"observe\",\"frozen\":true,"
+    "\"plan\":[{\"weight\":0.1},{\"weight\":100}],\"next\":{\"action\":\"none\",\"text\":\"`sluice "
+    "retry chat`\"},\"decision\":{\"id\":\"chat-2\",\"time\":\"2026-11-20T18:49:12Z\","
+    "\"type\":\"rollout.rolled_back\",\"reason\":\"by command\\u001b[2J\"}}";
+
+static const char rolled_back_text[] =
+    "chat  rolled_back  step 1 of 2  0% to the canary  observe only: nothing is moved"
+    "  frozen: no step up\n"
+    "  stable 1, canary 2\n"
+    "  plan  ✗ 0.1% ─ 100%\n"
+    "  next  `sluice retry chat`\n"
+    "\n"
+    "  last  2026-11-20T18:49:12Z chat-2 rollout.rolled_back: by command?[2J\n";
+
+static char *render(const char *text, bool colours, bool list)
+{
+    json_t *doc = json_loads(text, 0, NULL);
+    struct strbuf out;
+
+    assert_non_null(doc);
+    strbuf_init(&out, 65536);
+    if (list)
+        status_render_list(doc, colours, &out);
+    else
+        status_render(doc, colours, &out);
+    json_decref(doc);
+    return strbuf_steal(&out);
+}
+
+static void in_the_middle(void **state)
+{
+    char *got = render(progressing, false, false);
+
+    (void)state;
+    assert_string_equal(got, progressing_text);
+    free(got);
+}
+
+static void after_a_rollback(void **state)
+{
+    char *got = render(rolled_back, false, false);
+
+    (void)state;
+    assert_string_equal(got, rolled_back_text);
+    free(got);
+}
+
+static void promoted_has_every_step_behind_it(void **state)
+{
+    char *got = render("{\"rollout\":\"c\",\"phase\":\"promoted\",\"step\":2,\"steps\":2,"
+                       "\"weight\":100,\"stable\":\"1\",\"canary\":\"2\","
+                       "\"plan\":[{\"weight\":10},{\"weight\":100}]}",
+                       false, false);
+
+    (void)state;
+    assert_non_null(strstr(got, "plan  ✓ 10% ─ ✓ 100%\n"));
+    free(got);
+}
+
+/* An older or newer server, or none of ours: text all the same, no crash. */
+static void missing_and_odd_members(void **state)
+{
+    static const char *const documents[] = {
+        "{}",
+        "[]",
+        "{\"rollout\":null,\"phase\":7,\"criteria\":{},\"plan\":1,\"traffic\":[],\"decision\":"
+        "\"x\"}",
+        "{\"canary\":\"2\",\"step\":-1,\"plan\":[null,{}],\"criteria\":[null,{\"value\":2},3]}",
+        "{\"canary\":\"2\",\"step\":1,\"plan\":[{}],\"held_seconds\":1e300,\"hold_seconds\":1,"
+        "\"criteria\":[{\"value\":1e300,\"limit_ms\":1e300,\"requests\":-4}]}",
+        "{\"canary\":\"2\",\"traffic\":{\"stable\":{\"requests\":1,\"errors\":5}}}",
+        "{\"problems\":[1,null,{\"title\":\"x\"}]}",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(documents); i++) {
+        char *got = render(documents[i], true, false);
+        assert_true(strlen(got) > 0);
+        free(got);
+    }
+}
+
+static void a_list_is_one_line_each(void **state)
+{
+    char *got = render("[{\"rollout\":\"chat\",\"phase\":\"progressing\",\"step\":1,\"steps\":3,"
+                       "\"weight\":10,\"stable\":\"2.0.0\",\"canary\":\"2.1.0\","
+                       "\"next\":{\"text\":\"4m\"}},"
+                       "{\"rollout\":\"embed\",\"phase\":\"idle\",\"step\":0,\"steps\":4,"
+                       "\"weight\":0,\"stable\":\"7\",\"canary\":null}]",
+                       false, true);
+
+    (void)state;
+    assert_string_equal(got, "rollout  phase        step  weight  stable  canary  next\n"
+                             "chat     progressing   1/3     10%  2.0.0   2.1.0   4m\n"
+                             "embed    idle          0/4      0%  7       -\n");
+    free(got);
+    got = render("[]", false, true);
+    assert_string_equal(got, "no rollouts\n");
+    free(got);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(in_the_middle),
+        cmocka_unit_test(after_a_rollback),
+        cmocka_unit_test(promoted_has_every_step_behind_it),
+        cmocka_unit_test(missing_and_odd_members),
+        cmocka_unit_test(a_list_is_one_line_each),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
