@@ -7,6 +7,7 @@
 #include "cli/load.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/traffic.h"
 
 static void describe_policy(const struct policy *p, struct strbuf *out)
 {
@@ -117,26 +118,65 @@ static void print_json(const struct load *load, bool ok)
     json_decref(body);
 }
 
+/* --rps: what the traffic means for each canary. False when it does not suffice for one. */
+static bool print_traffic(const struct policy_set *set, double rps)
+{
+    struct strbuf out;
+    bool enough = true;
+
+    strbuf_init(&out, OUTPUT_BYTES_MAX);
+    for (size_t i = 0; i < set->count; i++)
+        if (policy_has_canary(set->policies[i]) && !traffic_describe(set->policies[i], rps, &out))
+            enough = false;
+    output_write(stdout, &out);
+    strbuf_deinit(&out);
+    return enough;
+}
+
+/* 0: not given; < 0: not a rate. */
+static double parse_rps(const char *text)
+{
+    char *end;
+
+    if (text == NULL)
+        return 0;
+    double rps = strtod(text, &end);
+    return end == text || *end != '\0' || !(rps >= 1e-6 && rps <= 1e9) ? -1 : rps;
+}
+
 static int run_check(const struct cli_args *args)
 {
     struct load load;
-    bool ok = load_files(args, &load) == 0;
+    double rps = parse_rps(option_value(args, "rps"));
 
+    if (rps < 0) {
+        fprintf(stderr, "sluice check: --rps takes requests per second, such as 50\n");
+        return CLI_USAGE;
+    }
+    bool ok = load_files(args, &load) == 0;
     if (option_json(args))
         print_json(&load, ok);
     else
         print_text(&load);
+    if (ok && rps > 0 && !option_json(args))
+        ok = print_traffic(load.set, rps);
     load_deinit(&load);
     return ok ? CLI_OK : CLI_FAILED;
 }
 
+static const struct cli_option check_options[] = {
+    {"rps", 0, "N", "say whether N requests per second to each rollout suffice for its steps"},
+};
+
 const struct cli_command command_check = {
     .name = "check",
     .summary = "check configuration and policies: every error, with its line and a hint",
-    .usage = "FILE… [-o json]",
+    .usage = "FILE… [--rps N] [-o json]",
     .details = "Files are policies or a configuration, or folders of them. Exit code 1 when there\n"
-               "is any error.",
-    .example = "  sluice check sluice.yaml policies.d/",
+               "is any error, or when, with --rps, a step cannot end within its max_hold.",
+    .example = "  sluice check sluice.yaml policies.d/\n  sluice check chat.yaml --rps 50",
+    .options = check_options,
+    .option_count = sizeof(check_options) / sizeof(check_options[0]),
     .args_min = 1,
     .args_max = CLI_ARGS_MAX,
     .json = true,
