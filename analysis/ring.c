@@ -1,7 +1,7 @@
-/* A circular array whose size is a power of two. The surprising part is in ring_open: a slot that
- * is opened while nothing is dirty is stepped over at once, so that it knows what was before it.
- * Without that a later refold from this slot would start from nothing, and all earlier evidence
- * would be lost silently.
+/* A circular array whose size is a power of two. `now` is always the evidence before slot `dirty`,
+ * so opening and changing slots is cheap and only a refold computes. That also rules out a silent
+ * mistake of the linear form: a slot opened while nothing is dirty that does not know what was
+ * before it, and so loses all earlier evidence at the next refold.
  */
 #include "analysis/ring.h"
 
@@ -69,10 +69,6 @@ void ring_open(struct ring *r, double start)
     s->start = start;
     for (size_t k = 0; k < r->points; k++)
         s->factor[k] = 1;
-    if (r->dirty == r->count) {
-        step(r, s, r->now);
-        r->dirty++;
-    }
     r->count++;
 }
 

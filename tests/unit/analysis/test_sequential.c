@@ -179,6 +179,23 @@ static void test_beta_binomial(void **state)
     vectors_close(&v, "beta_binomial_cs");
 }
 
+static void test_upper_end_of_a_long_record(void **state)
+{
+    struct vectors v;
+    size_t i;
+    json_t *row, *rows = vectors_open(&v, "vectors2.json", "frozen_limit");
+    (void)state;
+    json_array_foreach(rows, i, row)
+    {
+        struct sequential_prior prior = {number(row, "a"), number(row, "b")};
+        compare(&v,
+                sequential_upper(prior, count_of(row, "stable_n"), count_of(row, "stable_bad"),
+                                 number(row, "alpha")),
+                number(row, "upper"), "upper");
+    }
+    vectors_close(&v, "frozen_limit (upper)");
+}
+
 static void test_fewest_requests_to_promote(void **state)
 {
     struct vectors v;
@@ -260,6 +277,7 @@ int main(void)
         cmocka_unit_test(test_combine),
         cmocka_unit_test(test_combining_nothing),
         cmocka_unit_test(test_beta_binomial),
+        cmocka_unit_test(test_upper_end_of_a_long_record),
         cmocka_unit_test(test_fewest_requests_to_promote),
         cmocka_unit_test(test_evidence_of_a_step),
         cmocka_unit_test(test_requests_more_is_the_first_count_that_is_enough),
