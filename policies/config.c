@@ -61,7 +61,7 @@ static bool read_address(struct config_reader *r, const struct yaml_node *n,
         diagnostics_addf(r->errors, n->at, hint, "\"%s\" is a port without an address", shown);
         return false;
     }
-    if (str_starts_with(s, STR(":")) || str_starts_with(s, STR("*:"))) {
+    if ((s.ptr[0] == ':' && !str_starts_with(s, STR("::"))) || str_starts_with(s, STR("*:"))) {
         diagnostics_addf(r->errors, n->at,
                          "write 0.0.0.0:PORT for every IPv4 interface, [::]:PORT "
                          "for IPv6",

@@ -157,32 +157,36 @@ static bool is_bad(struct yaml_node *root, const char *path)
     return n != NULL && n->bad;
 }
 
-/* `part` must not be longer than `whole`; reported where one of them was written. */
-static void check_at_most(struct policy_reader *r, struct yaml_node *root, const char *part,
-                          int64_t part_ns, const char *whole, int64_t whole_ns)
+/* A timeout is never longer than the whole: written so it is a mistake, by default it is cut. */
+static void check_part(struct policy_reader *r, struct yaml_node *root, const char *part,
+                       int64_t *part_ns, int64_t total_ns)
 {
-    struct yaml_node *n = yaml_find(root, part);
-    char part_text[UNITS_TEXT_MAX], whole_text[UNITS_TEXT_MAX], hint[160];
+    const struct yaml_node *n = yaml_find(root, part);
+    char part_text[UNITS_TEXT_MAX], total_text[UNITS_TEXT_MAX], hint[160];
 
-    if (part_ns <= whole_ns || is_bad(root, part) || is_bad(root, whole))
+    if (*part_ns <= total_ns || (n != NULL && n->bad))
         return;
-    if (n == NULL)
-        n = yaml_find(root, whole);
-    CHECK(n != NULL);
-    snprintf(hint, sizeof(hint), "raise %s, or lower %s", whole, part);
-    diagnostics_addf(r->errors, n->at, hint, "%s (%s) is longer than %s (%s)",
-                     strrchr(part, '.') + 1, units_duration_text(part_ns, part_text),
-                     strrchr(whole, '.') + 1, units_duration_text(whole_ns, whole_text));
+    if (n == NULL) {
+        *part_ns = total_ns;
+        return;
+    }
+    snprintf(hint, sizeof(hint), "raise upstream.total_timeout, or lower %s", part);
+    diagnostics_addf(r->errors, n->at, hint, STR_FMT " (%s) is longer than total_timeout (%s)",
+                     STR_ARG(n->key), units_duration_text(*part_ns, part_text),
+                     units_duration_text(total_ns, total_text));
 }
 
-static void check_timeouts(struct policy_reader *r, struct yaml_node *root, const struct policy *p)
+static void check_timeouts(struct policy_reader *r, struct yaml_node *root, struct policy *p)
 {
-    const struct policy_upstream *u = &p->upstream;
+    struct policy_upstream *u = &p->upstream;
+    const struct yaml_node *total = yaml_find(root, "upstream.total_timeout");
 
-    check_at_most(r, root, "upstream.first_byte_timeout", u->first_byte_timeout_ns,
-                  "upstream.total_timeout", u->total_timeout_ns);
-    check_at_most(r, root, "upstream.connect_timeout", u->connect_timeout_ns,
-                  "upstream.total_timeout", u->total_timeout_ns);
+    if (total != NULL && total->bad)
+        return;
+    check_part(r, root, "upstream.connect_timeout", &u->connect_timeout_ns, u->total_timeout_ns);
+    check_part(r, root, "upstream.first_byte_timeout", &u->first_byte_timeout_ns,
+               u->total_timeout_ns);
+    check_part(r, root, "upstream.idle_timeout", &u->idle_timeout_ns, u->total_timeout_ns);
     for (size_t i = 0; i < p->analysis.criteria_count; i++) {
         const struct policy_criterion *k = &p->analysis.criteria[i];
         struct source_pos at = {root->at.file, k->at.line, k->at.column};

@@ -12,17 +12,18 @@ static const struct schema_binding bindings[] = {
     SCHEMA_BIND("steps.approval", struct policy_step, approval),
 };
 
-static void check_rising(struct policy_reader *r, const struct yaml_node *weight, uint32_t now_bp,
+static bool check_rising(struct policy_reader *r, const struct yaml_node *weight, uint32_t now_bp,
                          uint32_t last_bp)
 {
     char now[UNITS_TEXT_MAX], last[UNITS_TEXT_MAX];
 
     if (now_bp > last_bp)
-        return;
+        return true;
     units_share_text((double)now_bp / WEIGHT_FULL_BP, now);
     units_share_text((double)last_bp / WEIGHT_FULL_BP, last);
     diagnostics_addf(r->errors, weight->at, "each step sends the canary more than the one before",
                      "the weight %s is not above the step before (%s)", now, last);
+    return false;
 }
 
 static void check_last(struct policy_reader *r, const struct yaml_node *item, uint32_t weight_bp)
@@ -61,9 +62,8 @@ void policy_read_steps(struct policy_reader *r, struct yaml_node *list, struct p
             continue;
         struct policy_step *s = &steps[p->step_count++];
         schema_fill(&schema_policy, "steps", n, bindings, ARRAY_LEN(bindings), r->arena, s);
-        check_rising(r, weight, s->weight_bp, last_bp);
+        last_item = check_rising(r, weight, s->weight_bp, last_bp) ? weight : NULL;
         last_bp = s->weight_bp;
-        last_item = weight;
     }
     p->steps = steps;
     if (last_item != NULL)

@@ -63,9 +63,8 @@ static bool strip_url(struct policy_reader *r, const struct yaml_node *n, struct
             return false;
         }
         if (s.ptr[i] == '@') {
-            diagnostics_addf(r->errors, n->at, NULL,
-                             "an endpoint has no user name: it is sent to "
-                             "as it is");
+            diagnostics_addf(r->errors, n->at, "leave out what stands before the @",
+                             "an endpoint has no user name: \"%s\"", shown);
             return false;
         }
     }
@@ -86,7 +85,7 @@ static bool read_url(struct policy_reader *r, const struct yaml_node *n, struct 
         error = ADDRESS_BAD_PORT;
     if (error != ADDRESS_OK) {
         diagnostics_addf(r->errors, n->at, address_error_hint(error), "\"%s\" %s",
-                         yaml_shown(authority, shown), address_error_text(error));
+                         yaml_shown(n->text, shown), address_error_text(error));
         return false;
     }
     e->url = arena_strdup(r->arena, n->text);

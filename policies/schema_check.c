@@ -430,8 +430,10 @@ static void check_item(struct checker *c, const struct schema_row *row, struct y
     if (row->shorthand != NULL && node->kind == YAML_TEXT)
         expand_shorthand(c, row, node);
     if (wants_map != (node->kind == YAML_MAP) || node->kind == YAML_LIST) {
-        diagnostics_addf(c->errors, node->at, row->example, "\"" STR_FMT "\" must be %s, not %s",
-                         STR_ARG(schema_leaf(row)), what_it_is(row), found_kind(node));
+        bool item = row->many != SCHEMA_ONE && node->key.ptr == NULL;
+        diagnostics_addf(c->errors, node->at, row->example, "%s\"" STR_FMT "\" must be %s, not %s",
+                         item ? "an item of " : "", STR_ARG(schema_leaf(row)), what_it_is(row),
+                         found_kind(node));
         node->bad = true;
     } else if (row->type == SCHEMA_MAP) {
         check_map(c, str_from(row->path), node);

@@ -484,7 +484,8 @@ static const struct schema_row policy_rows[] = {
      .min = "1ms",
      .max = "24h",
      .misnomers = "timeout|request_timeout",
-     .doc = "How long an attempt may take in all. At least as long as `first_byte_timeout`."},
+     .doc = "How long an attempt may take in all. The other timeouts cannot be longer; their "
+            "defaults are cut to it."},
     {.path = "upstream.retries",
      .type = SCHEMA_MAP,
      .later = true,

@@ -29,6 +29,7 @@ struct builder {
     size_t expanded; /* bytes that variables added */
     struct yaml_node *root;
     struct yaml_node **documents_tail;
+    uint32_t alias_line; /* of the last alias: one error for a line of them */
     bool done;
     bool failed; /* what follows cannot be read */
 };
@@ -228,9 +229,11 @@ static void on_alias(struct builder *b, const yaml_event_t *e)
 {
     struct yaml_node *node = new_node(b, YAML_TEXT, e->start_mark);
 
-    diagnostics_addf(b->errors, node->at,
-                     "write the value out; text that begins with \"*\" needs quotes",
-                     "aliases (\"*%.40s\") are not used here", (const char *)e->data.alias.anchor);
+    if (b->alias_line != node->at.line)
+        diagnostics_addf(
+            b->errors, node->at, "write the value out; text that begins with \"*\" needs quotes",
+            "aliases (\"*%.40s\") are not used here", (const char *)e->data.alias.anchor);
+    b->alias_line = node->at.line;
     node->bad = true;
     attach(b, node);
 }
