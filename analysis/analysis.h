@@ -1,10 +1,10 @@
 /* analysis/analysis.h — the evidence of one rollout: observations in, a report out.
  *
  * Pure: no clock, no I/O, no log; the same calls give the same bits, so production, simulation and
- * replay agree. Holds for each criterion an e-process (analysis/sequential.h) over a ring of
- * dispatch slots in the linear form of the design (statistics2.md 2.1), the step's own counts for
- * promotion evidence, and the run of straight failures for hard_down. Memory grows with the open
- * slots (those with requests in flight) and is bounded by total_timeout.
+ * replay agree. Holds for each criterion an e-process (analysis/sequential.h) over a ring of open
+ * dispatch slots (analysis/ring.h), the step's own counts for promotion evidence, and the run of
+ * straight failures for hard_down. Memory grows with the open slots (those with requests in flight)
+ * and is bounded by total_timeout.
  */
 #ifndef ANALYSIS_ANALYSIS_H
 #define ANALYSIS_ANALYSIS_H
