@@ -150,13 +150,6 @@ static void check_max_hold(struct policy_reader *r, struct yaml_node *root, cons
                      units_duration_text(p->analysis.max_hold_ns, max));
 }
 
-static bool is_bad(struct yaml_node *root, const char *path)
-{
-    const struct yaml_node *n = yaml_find(root, path);
-
-    return n != NULL && n->bad;
-}
-
 /* A timeout is never longer than the whole: written so it is a mistake, by default it is cut. */
 static void check_part(struct policy_reader *r, struct yaml_node *root, const char *part,
                        int64_t *part_ns, int64_t total_ns)
