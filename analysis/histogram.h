@@ -1,8 +1,8 @@
 /* analysis/histogram.h — a mergeable log-linear histogram of whole microseconds.
  *
  * 128 linear buckets per power of two: a value is known to within 1/128 (0.8 %). Fixed memory;
- * 0 to HISTOGRAM_MAX_US (one hour), larger values land in the last bucket. The formula: x < 128: i = x; else e = floor(log2 x), i = (e-6)*128 + ((x >> (e-7)) &
- * 127).
+ * 0 to HISTOGRAM_MAX_US (one hour), larger values land in the last bucket. Bucket i of x:
+ * x < 128: i = x; else e = floor(log2 x), i = (e-6)*128 + ((x >> (e-7)) & 127).
  *
  * One writer, any readers: counters are relaxed atomics that only grow, so a reader's copy is a
  * consistent lower bound of each bucket.
