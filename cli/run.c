@@ -166,7 +166,7 @@ static int start(struct run *run, struct error *reterr)
     rc = controller_new(run->set, &controller_ports, run->store, &clock_system, &run->controller,
                         reterr);
     if (rc == 0)
-        uv_timer_start(&run->tick, on_tick, TICK_MS, TICK_MS);
+        uv_timer_start(&run->tick, on_tick, 0, TICK_MS); /* the first before any request */
     return rc;
 }
 
@@ -212,8 +212,9 @@ static void log_rollouts(const struct run *run)
                  F("steps", LOG_STR(strbuf_cstr(&steps))));
     }
     strbuf_deinit(&steps);
-    log_info("run.state", F("kept", LOG_STR("in memory")),
-             F("note", LOG_STR("each rollout begins at weight 0, and again after a restart")));
+    log_info(
+        "run.state", F("kept", LOG_STR("in memory")),
+        F("note", LOG_STR("nothing was kept of an earlier run: each rollout begins at weight 0")));
 }
 
 /* One line: what it was and what to do. */
