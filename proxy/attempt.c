@@ -261,6 +261,10 @@ void attempt_settle(struct exchange *ex, enum outcome_kind kind, bool reuse)
                         .latency_ns = -1,
                         .first_byte_ns = -1};
 
+    if (ex->paused_ns != 0)
+        ex->unread_ns += now_ns - ex->paused_ns;
+    ex->paused_ns = 0;
+    ex->ticket.unread_ns = ex->unread_ns;
     if (from != 0) {
         o.latency_ns = now_ns - from - ex->unread_ns;
         if (ex->first_byte_ns != 0)

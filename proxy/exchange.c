@@ -313,6 +313,8 @@ static void sweep_responding(struct exchange *ex, int64_t now_ns)
 
 void exchange_sweep(struct exchange *ex, int64_t now_ns)
 {
+    if (ex->paused_ns != 0) /* a client that does not read makes nobody slow */
+        ex->ticket.unread_ns = ex->unread_ns + now_ns - ex->paused_ns;
     if (now_ns - ex->start_ns > timeouts(ex)->total_timeout_ns) {
         if (ex->state == EX_ATTEMPTING)
             exchange_fail(ex, OUTCOME_TIMEOUT, 504, "upstream_timeout",

@@ -77,8 +77,8 @@ void worker_sweep(struct worker *w)
 {
     int64_t now_ns = loop_turn(&w->loop);
 
+    sweep_exchanges(w, now_ns); /* first: it says how long clients have not read */
     recorder_sweep(w->shard, now_ns);
-    sweep_exchanges(w, now_ns);
     client_sweep(w, now_ns);
     expire_pools(w, now_ns);
     drain_step(w, now_ns);
