@@ -179,6 +179,7 @@ static void add_passed(struct strbuf *b, const struct decision_facts *f)
         return;
     strbuf_addf(b, "; step %u %s after %s on %s canary requests", d->before.step,
                 d->cause == CAUSE_PASSED      ? "passed"
+                : d->cause == CAUSE_APPROVAL  ? "is over"
                 : d->cause == CAUSE_UNDECIDED ? "was left undecided"
                                               : "was ended by command",
                 duration(d->before.held_ns, held), count_text(d->report.step_requests, count));

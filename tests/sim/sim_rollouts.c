@@ -205,15 +205,15 @@ static struct policy *parse_file(const char *path)
     "    - {metric: error_rate, max: 1%}\n"                                                        \
     "    - {metric: error_rate, max_increase: 0.5%}\n"
 
-static const char usual[] = HEAD STEPS("2m") "analysis:\n" CRITERIA;
+static const char usual[] = HEAD STEPS("1m") "analysis:\n" CRITERIA;
 static const char only_max[] =
-    HEAD STEPS("2m") "analysis:\n  criteria:\n    - {metric: error_rate, max: 1%}\n";
+    HEAD STEPS("1m") "analysis:\n  criteria:\n    - {metric: error_rate, max: 1%}\n";
 static const char long_steps[] = HEAD STEPS("10m") "analysis:\n" CRITERIA;
 static const char with_latency[] =
     HEAD STEPS("2m") "analysis:\n" CRITERIA "    - {metric: latency, quantile: 99%, max: 500ms}\n";
 static const char observing[] = HEAD STEPS("2m") "analysis:\n  mode: observe\n" CRITERIA;
 static const char eager[] =
-    HEAD STEPS("2m") "analysis:\n  burst_guard: {slot: 1s, min_bad_slots: 0}\n" CRITERIA;
+    HEAD STEPS("1m") "analysis:\n  burst_guard: {slot: 1s, min_bad_slots: 0}\n" CRITERIA;
 
 /* --- scenarios -------------------------------------------------------------------------------- */
 
@@ -248,25 +248,25 @@ static const struct scenario scenarios[] = {
      .reverted_max = 1},
     {.name = "healthy with slow answers and fast failures",
      .policy = usual,
-     .rollouts = 200,
+     .rollouts = 100,
      .rps = 100,
      .stable_errors = 0.005,
      .canary_errors = 0.005,
      .latency_ns = 3 * NS_PER_SEC,
      .failure_ns = FAST_FAILURE,
      .hours = 2,
-     .promoted_min = 198,
+     .promoted_min = 99,
      .promoted_max = ALL,
      .reverted_max = 1},
     {.name = "exactly at the limit is neither",
      .policy = only_max,
-     .rollouts = 200,
+     .rollouts = 150,
      .rps = 100,
      .stable_errors = 0.01,
      .canary_errors = 0.01,
      .failure_ns = FAST_FAILURE,
-     .hours = 1,
-     .promoted_max = 18, /* 5 % of 200, and 2.6 standard deviations */
+     .hours = 0.25,
+     .promoted_max = 14, /* 5 % of 150, and 2.4 standard deviations */
      .reverted_max = 1},
     {.name = "20% of requests fail from the start",
      .policy = usual,
@@ -278,8 +278,8 @@ static const struct scenario scenarios[] = {
      .hours = 1,
      .reverted_min = 500,
      .reverted_max = ALL,
-     .revert_s = {8, 13},
-     .failed = {17, 22},
+     .revert_s = {5.5, 9},
+     .failed = {12, 16},
      .max_weight_bp = 1000},
     {.name = "everything fails from the start",
      .policy = usual,
@@ -291,8 +291,8 @@ static const struct scenario scenarios[] = {
      .hours = 1,
      .reverted_min = 500,
      .reverted_max = ALL,
-     .revert_s = {4, 4.5},
-     .failed = {40, 50},
+     .revert_s = {2.5, 3},
+     .failed = {25, 36},
      .max_weight_bp = 1000},
     {.name = "everything fails, burst guard off: tenths of a second",
      .policy = eager,
@@ -304,8 +304,8 @@ static const struct scenario scenarios[] = {
      .hours = 1,
      .reverted_min = 500,
      .reverted_max = ALL,
-     .revert_s = {0.8, 1.2},
-     .failed = {8, 12},
+     .revert_s = {0.5, 0.9},
+     .failed = {5, 8},
      .max_weight_bp = 1000},
     {.name = "20% fail, 2 minutes into a step of 10",
      .policy = long_steps,
@@ -332,8 +332,8 @@ static const struct scenario scenarios[] = {
      .hours = 1,
      .reverted_min = 300,
      .reverted_max = ALL,
-     .revert_s = {10, 15},
-     .failed = {22, 30},
+     .revert_s = {7, 11},
+     .failed = {15, 20},
      .max_weight_bp = 1000},
     {.name = "5% fail with little traffic",
      .policy = usual,
@@ -345,8 +345,9 @@ static const struct scenario scenarios[] = {
      .hours = 4,
      .reverted_min = 200,
      .reverted_max = ALL,
-     .revert_s = {400, 800}},
-    {.name = "slow from 3 minutes on, no errors",
+     .revert_s = {230, 360},
+     .failed = {15, 21}},
+    {.name = "slow from 100 s on, no errors",
      .policy = with_latency,
      .rollouts = 300,
      .rps = 100,
@@ -362,18 +363,18 @@ static const struct scenario scenarios[] = {
      .max_weight_bp = 1000},
     {.name = "no traffic decides nothing",
      .policy = usual,
-     .rollouts = 5,
+     .rollouts = 3,
      .rps = 0,
-     .hours = 8,
+     .hours = 7,
      .max_weight_bp = 1000},
     {.name = "mode observe moves nothing",
      .policy = observing,
-     .rollouts = 20,
+     .rollouts = 5,
      .rps = 50,
      .stable_errors = 0.001,
      .canary_errors = 1,
      .failure_ns = FAST_FAILURE,
-     .hours = 1,
+     .hours = 0.5,
      .max_weight_bp = 1000},
 };
 
@@ -516,7 +517,7 @@ static int run_all(void)
 static const char usage[] =
     "usage: sim                    the scenarios that must come out right\n"
     "       sim --rollouts N ...   one scenario:\n"
-    "  --policy FILE         a policy with a canary (default: 10/25/50/100, 2m each, error_rate\n"
+    "  --policy FILE         a policy with a canary (default: 10/25/50/100, 1m each, error_rate\n"
     "                        max 1% and max_increase 0.5%)\n"
     "  --seed S              (1)       --rps R              both variants together (100)\n"
     "  --canary-errors P     share, such as 0.2 or 20% (0)\n"

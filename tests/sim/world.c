@@ -18,8 +18,8 @@
 #define TICK_NS (100 * NS_PER_MS)
 
 enum {
-    BUCKETS = 2048,   /* 204 s: no response takes longer here */
-    QUANTILES = 4096, /* of a response time distribution */
+    BUCKETS = 512,    /* 51 s: no response takes longer here */
+    QUANTILES = 1024, /* of a response time distribution */
 };
 #define RESPONSE_MAX_NS ((BUCKETS - 2) * TICK_NS)
 

@@ -1,0 +1,511 @@
+/* The shell: ticks, commands, documents, events, with a clock in the hand and a scripted proxy. */
+#include "fixtures.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "controller/controller.h"
+#include "controller/events.h"
+
+/* A proxy that sends `rate` requests per tick, split by the weight, of which shares fail. */
+struct proxy {
+    struct controller *controller;
+    int64_t now_ns;
+    uint32_t epoch, weight_bp;
+    uint32_t requests[VARIANT_COUNT]; /* per tick */
+    uint32_t bad[VARIANT_COUNT];      /* of them */
+    struct recorder_totals totals;
+    uint64_t latencies; /* at 10 ms, of each variant */
+    char events[8192];
+    bool quiet; /* nothing was dispatched since the last look */
+};
+
+static void set_weight(void *ctx, uint32_t rollout, uint32_t epoch, uint32_t weight_bp)
+{
+    struct proxy *p = ctx;
+
+    assert_int_equal(rollout, 0);
+    assert_true(epoch > p->epoch);
+    p->epoch = epoch;
+    p->weight_bp = weight_bp;
+}
+
+static void observe(void *ctx, uint32_t rollout, struct observation *o)
+{
+    struct proxy *p = ctx;
+
+    (void)rollout;
+    if (p->quiet)
+        return;
+    p->quiet = true;
+    struct slot_delta *d = observation_at(o, p->epoch, p->now_ns / NS_PER_SEC);
+    for (int v = 0; v < VARIANT_COUNT; v++) {
+        if (v == VARIANT_CANARY && p->weight_bp == 0)
+            continue;
+        struct slot_counts *c = &d->variants[v];
+        c->dispatched = c->settled = p->requests[v];
+        c->errors = c->bad[0] = c->bad[1] = c->excluded[2] = p->bad[v];
+        p->totals.variants[v].dispatched += p->requests[v];
+        p->totals.variants[v].outcomes[OUTCOME_5XX] += p->bad[v];
+        p->totals.variants[v].outcomes[OUTCOME_OK] += p->requests[v] - p->bad[v];
+        p->latencies += p->requests[v];
+    }
+}
+
+static void totals(void *ctx, uint32_t rollout, struct recorder_totals *ret)
+{
+    const struct proxy *p = ctx;
+
+    (void)rollout;
+    *ret = p->totals;
+}
+
+static void histogram(void *ctx, uint32_t rollout, enum variant v, enum recorder_histogram which,
+                      struct histogram_view *ret)
+{
+    const struct proxy *p = ctx;
+
+    (void)rollout;
+    (void)v;
+    assert_int_equal(which, HIST_LATENCY);
+    ret->counts[histogram_bucket(10000)] += (uint32_t)p->latencies;
+    ret->total += p->latencies;
+}
+
+static void on_event(void *ctx, const struct controller_event *e)
+{
+    struct proxy *p = ctx;
+    size_t len = strlen(p->events);
+
+    assert_string_equal(e->rollout, "chat");
+    snprintf(p->events + len, sizeof(p->events) - len, "%s%s", len == 0 ? "" : " ", e->type);
+}
+
+static int64_t mono(void *ctx)
+{
+    return ((const struct proxy *)ctx)->now_ns;
+}
+
+static int64_t wall(void *ctx)
+{
+    return INT64_C(1795546152000000000) + ((const struct proxy *)ctx)->now_ns;
+}
+
+struct harness {
+    struct fixture f;
+    struct proxy p;
+    const struct policy *policies[1];
+    struct policy_set set;
+    struct clock clock;
+    struct store *store;
+};
+
+static void start(struct harness *h)
+{
+    const struct controller_ports ports = {set_weight, observe, totals, histogram, on_event, &h->p};
+    struct error error = {0};
+
+    h->clock = (struct clock){mono, wall, &h->p};
+    assert_int_equal(controller_new(&h->set, &ports, h->store, &h->clock, &h->p.controller, &error),
+                     0);
+}
+
+static void set_up(struct harness *h)
+{
+    memset(h, 0, sizeof(*h));
+    fixture_init(&h->f);
+    h->policies[0] = &h->f.policy;
+    h->set = (struct policy_set){.policies = h->policies, .count = 1, .references = 1};
+    h->p.now_ns = T0;
+    h->p.requests[VARIANT_STABLE] = 18;
+    h->p.requests[VARIANT_CANARY] = 2;
+    h->store = store_memory_new();
+    start(h);
+}
+
+static void tear_down(struct harness *h)
+{
+    controller_free(h->p.controller);
+    store_free(h->store);
+}
+
+static void pass(struct harness *h, int64_t ns)
+{
+    for (int64_t end_ns = h->p.now_ns + ns; h->p.now_ns < end_ns;) {
+        h->p.now_ns += 100 * NS_PER_MS;
+        h->p.quiet = false;
+        controller_tick(h->p.controller);
+    }
+}
+
+static json_t *document(struct harness *h)
+{
+    json_t *d = controller_document(h->p.controller, "chat");
+
+    assert_non_null(d);
+    return d;
+}
+
+static const char *text(const json_t *o, const char *key)
+{
+    return json_string_value(json_object_get(o, key));
+}
+
+static double number(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+
+    if (!json_is_number(v))
+        fail_msg("%s is not a number", key);
+    return json_number_value(v);
+}
+
+static void expect_phase(struct harness *h, const char *phase, double step, double weight)
+{
+    json_t *d = document(h);
+
+    assert_string_equal(text(d, "phase"), phase);
+    assert_true(number(d, "step") == step);
+    assert_true(number(d, "weight") == weight);
+    assert_int_equal(h->p.weight_bp, (int)(100 * weight));
+    json_decref(d);
+}
+
+/* --- a rollout ------------------------------------------------------------------------------- */
+
+static void test_healthy_to_the_end(void **state)
+{
+    struct harness h;
+
+    (void)state;
+    set_up(&h);
+    expect_phase(&h, "idle", 0, 0);
+    pass(&h, NS_PER_SEC);
+    expect_phase(&h, "progressing", 1, 10);
+    pass(&h, 10 * NS_PER_MIN);
+    expect_phase(&h, "progressing", 2, 25);
+    pass(&h, 31 * NS_PER_MIN);
+    expect_phase(&h, "promoted", 4, 100);
+    json_t *d = document(&h);
+    assert_string_equal(text(d, "serving"), "2.1.0");
+    json_decref(d);
+    assert_string_equal(
+        h.p.events, "rollout.started step.advanced step.advanced step.advanced rollout.promoted");
+    struct controller_gauges g;
+    controller_gauges(h.p.controller, 0, &g);
+    assert_int_equal(g.promotions, 1);
+    assert_int_equal(g.rollbacks, 0);
+    assert_int_equal(g.decisions, 5);
+    assert_string_equal(g.phase, "promoted");
+    tear_down(&h);
+}
+
+static void test_breach_is_explained(void **state)
+{
+    struct harness h;
+    struct controller_event events[10];
+    bool ok = true;
+
+    (void)state;
+    set_up(&h);
+    pass(&h, NS_PER_MIN);
+    h.p.bad[VARIANT_CANARY] = 2;
+    pass(&h, 5 * NS_PER_SEC);
+    expect_phase(&h, "rolled_back", 1, 0);
+
+    json_t *v = controller_verdict(h.p.controller, "chat", &ok);
+    assert_false(ok);
+    assert_string_equal(text(v, "verdict"), "fail");
+    const char *reason = json_string_value(json_array_get(json_object_get(v, "reasons"), 0));
+    assert_non_null(strstr(reason, "rolled back: error_rate max"));
+    json_decref(v);
+
+    assert_int_equal(controller_events(h.p.controller, 1, events, 10), 1);
+    assert_string_equal(events[0].type, "rollout.rolled_back");
+    assert_int_equal(events[0].id, 2);
+    json_t *e = json_loads(events[0].json, 0, NULL);
+    assert_true(number(e, "id") == 2);
+    assert_string_equal(text(e, "rollout"), "chat");
+    assert_string_equal(text(e, "type"), "rollout.rolled_back");
+    assert_string_equal(text(e, "decision"), "chat-2");
+    assert_string_equal(text(e, "cause"), "criterion");
+    assert_true(number(e, "seconds_since_first_failure") > 0);
+
+    json_t *decision = controller_decision(h.p.controller, text(e, "decision"));
+    assert_non_null(decision);
+    assert_string_equal(text(decision, "reason"), text(e, "reason"));
+    json_decref(decision);
+    json_decref(e);
+    assert_null(controller_decision(h.p.controller, "chat-99"));
+    tear_down(&h);
+}
+
+/* --- the document ----------------------------------------------------------------------------- */
+
+static const char *const fields[] = {
+    "rollout",       "phase",        "step",         "steps",    "weight",   "stable",
+    "canary",        "serving",      "mode",         "frozen",   "problems", "started",
+    "phase_seconds", "held_seconds", "hold_seconds", "evidence", "criteria", "hard_down",
+    "next",          "traffic",      "plan",         "decision"};
+static const char *const criterion_fields[] = {
+    "name",     "metric",    "test",    "variant",           "quantile",      "value",
+    "lower",    "upper",     "limit",   "verdict",           "requests",      "bad",
+    "evidence", "threshold", "no_harm", "no_harm_threshold", "requests_more", "stable"};
+
+static void expect_fields(const json_t *o, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (json_object_get(o, names[i]) == NULL)
+            fail_msg("%s is missing", names[i]);
+}
+
+static void test_document(void **state)
+{
+    struct harness h;
+
+    (void)state;
+    set_up(&h);
+    pass(&h, 100 * NS_PER_SEC);
+    json_t *d = document(&h);
+    expect_fields(d, fields, sizeof(fields) / sizeof(fields[0]));
+    assert_int_equal(json_object_size(d), sizeof(fields) / sizeof(fields[0]));
+    assert_true(number(d, "steps") == 4);
+    assert_true(number(d, "held_seconds") == 99.9);
+    assert_true(number(d, "hold_seconds") == 600);
+    assert_string_equal(text(d, "started"), "2026-11-24T19:05:52.100Z");
+    assert_string_equal(text(d, "serving"), "2.0.0");
+
+    json_t *criteria = json_object_get(d, "criteria");
+    assert_int_equal(json_array_size(criteria), 3);
+    for (size_t i = 0; i < 3; i++)
+        expect_fields(json_array_get(criteria, i), criterion_fields,
+                      sizeof(criterion_fields) / sizeof(criterion_fields[0]));
+    json_t *latency = json_array_get(criteria, 2);
+    assert_true(number(latency, "limit_ms") == 500);
+    assert_true(number(latency, "quantile") == 0.99);
+    assert_true(number(latency, "observed_ms") > 10 && number(latency, "observed_ms") < 10.2);
+
+    json_t *next = json_object_get(d, "next");
+    assert_string_equal(text(next, "action"), "step");
+    assert_true(number(next, "weight") == 25);
+    assert_true(number(next, "hold_seconds_left") == 500.1);
+    assert_string_equal(text(next, "text"), "8m21s");
+
+    json_t *canary = json_object_get(json_object_get(d, "traffic"), "canary");
+    assert_true(number(canary, "requests_per_second") == 20);
+    /* the tick of the start was before the step */
+    assert_true(number(canary, "requests") == 2 * 999);
+    assert_true(number(json_object_get(canary, "outcomes"), "ok") == 2 * 999);
+    assert_int_equal(json_array_size(json_object_get(d, "plan")), 4);
+    assert_string_equal(text(json_object_get(d, "decision"), "id"), "chat-1");
+    json_decref(d);
+    assert_null(controller_document(h.p.controller, "other"));
+    assert_null(controller_document_at(h.p.controller, 1));
+    tear_down(&h);
+}
+
+/* Traffic of the document is the step's: it begins again with each. */
+static void test_document_counts_from_the_step(void **state)
+{
+    struct harness h;
+    struct command_result result;
+
+    (void)state;
+    set_up(&h);
+    pass(&h, 100 * NS_PER_SEC);
+    controller_command(h.p.controller, "chat", &(struct command){.kind = COMMAND_PROMOTE}, &result);
+    assert_true(result.ok);
+    pass(&h, NS_PER_SEC);
+    json_t *d = document(&h);
+    json_t *canary = json_object_get(json_object_get(d, "traffic"), "canary");
+    assert_true(number(canary, "requests") == 20);
+    json_decref(d);
+    tear_down(&h);
+}
+
+static void test_what_it_waits_for(void **state)
+{
+    struct harness h;
+
+    (void)state;
+    set_up(&h);
+    h.f.steps[0].min_requests = 5000;
+    h.p.requests[VARIANT_CANARY] = 0;
+    pass(&h, 2 * NS_PER_MIN);
+    json_t *d = document(&h);
+    assert_string_equal(text(json_object_get(d, "next"), "text"), "5,000 more requests and 8m1s");
+    const char *problem = json_string_value(json_array_get(json_object_get(d, "problems"), 0));
+    assert_non_null(strstr(problem, "no request has reached the canary in this step"));
+    json_decref(d);
+    /* and it waits for ever: no data is not good data */
+    pass(&h, NS_PER_HOUR);
+    expect_phase(&h, "progressing", 1, 10);
+    tear_down(&h);
+}
+
+/* --- commands and events ---------------------------------------------------------------------- */
+
+static void test_commands(void **state)
+{
+    struct harness h;
+    struct command_result result;
+    struct command pause = {.kind = COMMAND_PAUSE, .zero = true, .reason = "look", .who = "ada"};
+
+    (void)state;
+    set_up(&h);
+    pass(&h, NS_PER_SEC);
+    assert_int_equal(controller_command(h.p.controller, "other", &pause, &result), -ENOENT);
+    assert_int_equal(controller_command(h.p.controller, "chat", &pause, &result), 0);
+    assert_true(result.ok);
+    expect_phase(&h, "paused", 1, 0);
+    json_t *d = document(&h);
+    json_t *decision = json_object_get(d, "decision");
+    assert_string_equal(text(decision, "who"), "ada");
+    assert_string_equal(text(decision, "why"), "look");
+    assert_string_equal(text(decision, "command"), "pause");
+    json_decref(d);
+    controller_command(h.p.controller, "chat", &pause, &result);
+    assert_false(result.ok);
+    controller_command(h.p.controller, "chat", &(struct command){.kind = COMMAND_RESUME}, &result);
+    assert_true(result.ok);
+    expect_phase(&h, "progressing", 1, 10);
+    tear_down(&h);
+}
+
+/* A command given in the tenth of a second after a breach is judged on that breach. */
+static void test_command_sees_the_latest(void **state)
+{
+    struct harness h;
+    struct command_result result;
+
+    (void)state;
+    set_up(&h);
+    pass(&h, NS_PER_SEC);
+    h.p.bad[VARIANT_CANARY] = 2;
+    while (h.p.weight_bp > 0 && h.p.now_ns < T0 + NS_PER_MIN) {
+        h.p.now_ns += 100 * NS_PER_MS;
+        h.p.quiet = false;
+        controller_command(h.p.controller, "chat", &(struct command){.kind = COMMAND_APPROVE},
+                           &result);
+        assert_false(result.ok);
+    }
+    assert_non_null(strstr(result.detail, "rolled_back"));
+    tear_down(&h);
+}
+
+static void test_events_are_bounded(void **state)
+{
+    struct harness h;
+    struct command_result result;
+    static struct controller_event events[EVENTS_MAX + 10];
+
+    (void)state;
+    set_up(&h);
+    pass(&h, NS_PER_SEC);
+    for (int i = 0; i < EVENTS_MAX; i++) {
+        h.p.events[0] = '\0';
+        struct command c = {.kind = i % 2 == 0 ? COMMAND_PAUSE : COMMAND_RESUME};
+        controller_command(h.p.controller, "chat", &c, &result);
+        assert_true(result.ok);
+    }
+    assert_int_equal(controller_events(h.p.controller, 0, events, EVENTS_MAX + 10), EVENTS_MAX);
+    assert_int_equal(events[0].id, 2);
+    assert_int_equal(events[EVENTS_MAX - 1].id, EVENTS_MAX + 1);
+    assert_int_equal(controller_events(h.p.controller, EVENTS_MAX - 1, events, 1), 1);
+    assert_int_equal(events[0].id, EVENTS_MAX);
+    assert_int_equal(controller_events(h.p.controller, EVENTS_MAX + 1, events, 1), 0);
+    assert_null(controller_decision(h.p.controller, "chat-1"));
+    tear_down(&h);
+}
+
+/* --- verdicts, restarts, ticks ---------------------------------------------------------------- */
+
+static void test_verdict_as_a_gate(void **state)
+{
+    struct harness h;
+    bool ok;
+
+    (void)state;
+    set_up(&h);
+    assert_null(controller_verdict(h.p.controller, "other", &ok));
+    json_t *v = controller_verdict(h.p.controller, "chat", &ok);
+    assert_string_equal(text(v, "verdict"), "no_data");
+    assert_false(ok);
+    json_decref(v);
+    pass(&h, 10 * NS_PER_SEC); /* 200 canary requests: too few to know */
+    v = controller_verdict(h.p.controller, "chat", &ok);
+    assert_string_equal(text(v, "verdict"), "undecided");
+    assert_false(ok);
+    json_decref(v);
+    pass(&h, NS_PER_MIN);
+    v = controller_verdict(h.p.controller, "chat", &ok);
+    assert_string_equal(text(v, "verdict"), "pass");
+    assert_true(ok);
+    json_decref(v);
+    tear_down(&h);
+}
+
+static void test_restart(void **state)
+{
+    struct harness h;
+
+    (void)state;
+    set_up(&h);
+    pass(&h, 11 * NS_PER_MIN);
+    expect_phase(&h, "progressing", 2, 25);
+    /* the store knows it: the same step again, held afresh */
+    controller_free(h.p.controller);
+    h.p.epoch = h.p.weight_bp = 0;
+    start(&h);
+    expect_phase(&h, "progressing", 2, 25);
+    pass(&h, 5 * NS_PER_MIN);
+    expect_phase(&h, "progressing", 2, 25);
+    /* nothing is known: weight 0, and it says that it begins anew */
+    controller_free(h.p.controller);
+    store_free(h.store);
+    h.store = store_memory_new();
+    h.p.epoch = 0;
+    start(&h);
+    expect_phase(&h, "idle", 0, 0);
+    pass(&h, NS_PER_SEC);
+    expect_phase(&h, "progressing", 1, 10);
+    json_t *d = document(&h);
+    assert_non_null(strstr(text(json_object_get(d, "decision"), "reason"), "nothing was kept"));
+    json_decref(d);
+    tear_down(&h);
+}
+
+static void test_late_ticks_are_seen(void **state)
+{
+    struct harness h;
+
+    (void)state;
+    set_up(&h);
+    pass(&h, NS_PER_SEC);
+    assert_int_equal(controller_tick_late_ns(h.p.controller), 0);
+    h.p.now_ns += 350 * NS_PER_MS;
+    controller_tick(h.p.controller);
+    pass(&h, NS_PER_SEC);
+    assert_int_equal(controller_tick_late_ns(h.p.controller), 250 * NS_PER_MS);
+    tear_down(&h);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_healthy_to_the_end),
+        cmocka_unit_test(test_breach_is_explained),
+        cmocka_unit_test(test_document),
+        cmocka_unit_test(test_document_counts_from_the_step),
+        cmocka_unit_test(test_what_it_waits_for),
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_command_sees_the_latest),
+        cmocka_unit_test(test_events_are_bounded),
+        cmocka_unit_test(test_verdict_as_a_gate),
+        cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_late_ticks_are_seen),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,192 @@
+/* What a person is told of a decision, word for word, and its JSON. */
+#include "fixtures.h"
+
+#include "controller/decision.h"
+
+static const char *sentence(const struct fixture *f, const struct rollout_decision *d,
+                            const struct command *command, bool unkept)
+{
+    static char text[DECISION_REASON_MAX];
+    const struct decision_facts facts = {.policy = &f->policy,
+                                         .decision = d,
+                                         .command = command,
+                                         .now_ns = d->state.last_ns,
+                                         .unkept = unkept};
+
+    return decision_sentence(&facts, text);
+}
+
+static void test_rolled_back_on_errors(void **state)
+{
+    struct fixture f;
+    struct analysis_report failing = report_failing();
+
+    (void)state;
+    fixture_init(&f);
+    struct rollout_state s = state_at(&f, 1, false);
+    failing.first_bad_slot = T0 / NS_PER_SEC - 4;
+    struct rollout_decision d = tick(&f, &s, &failing);
+    assert_string_equal(
+        sentence(&f, &d, NULL, false),
+        "rolled back: error_rate max 1%: 19.8% of 253 canary requests failed (50 errors; stable "
+        "0.0869% of 2,301), evidence 9.2 of 8.3 needed, 4.1 s after the first failure");
+    /* carried by all criteria together */
+    failing.criteria[0].log_e = 8;
+    d = tick(&f, &s, &failing);
+    assert_non_null(
+        strstr(sentence(&f, &d, NULL, false), "evidence of all criteria 8.1 of 6.9 needed"));
+}
+
+static void test_rolled_back_on_latency(void **state)
+{
+    struct fixture f;
+    struct analysis_report report = report_good();
+
+    (void)state;
+    fixture_init(&f);
+    report.revert = report.alarm = true;
+    report.worst = 2;
+    report.criteria[2] = (struct criterion_report){.verdict = VERDICT_FAIL,
+                                                   .log_e = 12.04,
+                                                   .threshold = 8.3,
+                                                   .requests = {0, 253},
+                                                   .bad = {0, 58}};
+    struct rollout_state s = state_at(&f, 1, false);
+    struct rollout_decision d = tick(&f, &s, &report);
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "rolled back: latency p99 max 500ms: 22.9% of 253 canary requests took "
+                        "longer than 500ms (allowed 1%), evidence 12.0 of 8.3 needed");
+}
+
+static void test_other_sentences(void **state)
+{
+    struct fixture f;
+    struct analysis_report good = report_good(), down = report_down(), empty = report_empty();
+    struct analysis_report failing = report_failing(), unproven = report_unproven();
+    struct rollout_state s;
+    struct command c = {.kind = COMMAND_ROLLBACK, .reason = "INC-7", .who = "ada"};
+
+    (void)state;
+    fixture_init(&f);
+    s = state_at(&f, 1, false);
+    struct rollout_decision d = tick(&f, &s, &down);
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "rolled back: hard_down: the last 31 canary requests failed in a row, "
+                        "over 11s (limit 20 over 10s)");
+    d = order(&f, &s, &good, c);
+    assert_string_equal(sentence(&f, &d, &c, false),
+                        "rolled back: by command at step 1 of 4 (10%), by ada: INC-7");
+    s = state_at(&f, 1, true);
+    d = tick(&f, &s, &good);
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "step 2 of 4: 2.1.0 gets 25% of the traffic; step 1 passed after 10m on "
+                        "1,000 canary requests");
+    s = state_at(&f, 4, true);
+    d = tick(&f, &s, &good);
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "promoted: 2.1.0 gets 100% of the traffic; step 4 passed after 10m on "
+                        "1,000 canary requests");
+    s = state_at(&f, 3, true);
+    s.held_ns = 7 * NS_PER_HOUR;
+    d = tick(&f, &s, &unproven);
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "undecided: no verdict within 6h at step 3 of 4 (50%)");
+    rollout_state_init(&s, T0);
+    d = tick(&f, &s, &empty);
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "started: 2.1.0 gets 10% of the traffic, step 1 of 4");
+    assert_non_null(strstr(sentence(&f, &d, NULL, true), "nothing was kept of an earlier run"));
+    f.policy.versions[VARIANT_CANARY].version = "2.2.0";
+    s = state_at(&f, 3, true);
+    d = tick(&f, &s, &good);
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "superseded: the canary is 2.2.0 now (it was 2.1.0), from the beginning");
+    fixture_init(&f);
+    f.steps[0].approval = APPROVAL_AFTER;
+    s = state_at(&f, 1, true);
+    d = tick(&f, &s, &good);
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "step 2 of 4 (25%) waits for `sluice approve chat`; step 1 is over after "
+                        "10m on 1,000 canary requests");
+    fixture_init(&f);
+    f.policy.analysis.mode = MODE_OBSERVE;
+    s = state_at(&f, 1, true);
+    d = tick(&f, &s, &failing);
+    assert_string_equal(
+        sentence(&f, &d, NULL, false),
+        "would be rolled back, but the mode is observe: error_rate max 1%: 19.8% of 253 canary "
+        "requests failed (50 errors; stable 0.0869% of 2,301), evidence 9.2 of 8.3 needed");
+}
+
+/* A name, a reason: whatever people write, it stays one bounded line of valid JSON. */
+static void test_json(void **state)
+{
+    struct fixture f;
+    struct analysis_report failing = report_failing();
+    struct command c = {.kind = COMMAND_ROLLBACK, .who = "ada"};
+
+    (void)state;
+    fixture_init(&f);
+    memset(c.reason, '"', sizeof(c.reason) - 1);
+    failing.criteria[1].log_e = NAN;
+    failing.criteria[1].value[VARIANT_CANARY] = INFINITY;
+    struct rollout_state s = state_at(&f, 2, false);
+    struct rollout_decision d = order(&f, &s, &failing, c);
+    const struct decision_facts facts = {.policy = &f.policy,
+                                         .decision = &d,
+                                         .command = &c,
+                                         .number = 17,
+                                         .now_ns = T0,
+                                         .wall_ns = INT64_C(1795546152345000000)};
+    struct decision_record *r = decision_record_new(&facts);
+    assert_string_equal(r->id, "chat-17");
+    char *text = json_dumps(r->json, 0);
+    assert_non_null(text);
+    assert_null(strstr(text, "nan"));
+    assert_null(strstr(text, "inf"));
+    json_t *back = json_loads(text, 0, NULL);
+    assert_non_null(back);
+    assert_string_equal(json_string_value(json_object_get(back, "time")),
+                        "2026-11-24T18:49:12.345Z");
+    assert_string_equal(json_string_value(json_object_get(back, "type")), "rollout.rolled_back");
+    assert_string_equal(json_string_value(json_object_get(back, "cause")), "command");
+    assert_string_equal(json_string_value(json_object_get(back, "who")), "ada");
+    assert_string_equal(json_string_value(json_object_get(back, "phase")), "rolled_back");
+    assert_int_equal(json_integer_value(json_object_get(back, "weight")), 0);
+    json_t *from = json_object_get(back, "from");
+    assert_int_equal(json_integer_value(json_object_get(from, "weight")), 25);
+    assert_int_equal(json_array_size(json_object_get(back, "criteria")), 3);
+    assert_true(json_is_null(json_object_get(back, "seconds_since_first_failure")));
+    json_decref(back);
+    free(text);
+    decision_record_free(r);
+}
+
+static void test_numbers(void **state)
+{
+    char text[COUNT_TEXT_MAX];
+
+    (void)state;
+    assert_string_equal(count_text(0, text), "0");
+    assert_string_equal(count_text(999, text), "999");
+    assert_string_equal(count_text(1000, text), "1,000");
+    assert_string_equal(count_text(UINT64_MAX, text), "18,446,744,073,709,551,615");
+    assert_string_equal(share_text(0, text), "0%");
+    assert_string_equal(share_text(1, text), "100%");
+    assert_string_equal(share_text(0.19763, text), "19.8%");
+    assert_string_equal(share_text(0.000001, text), "0.000100%");
+    assert_string_equal(share_text(NAN, text), "?%");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rolled_back_on_errors),
+        cmocka_unit_test(test_rolled_back_on_latency),
+        cmocka_unit_test(test_other_sentences),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_numbers),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
