@@ -41,7 +41,8 @@ struct controller_ports {
 };
 
 /* References the set. The store outlives it. Starts every rollout from what the store holds (or
- * from weight 0, which it says). */
+ * from weight 0, which it says). A new canary gets its first traffic with the first tick, which the
+ * caller may make at once. */
 int controller_new(struct policy_set *, const struct controller_ports *, struct store *,
                    const struct clock *, struct controller **ret, struct error *reterr);
 void controller_free(struct controller *);

@@ -1,6 +1,8 @@
 /* The core: each phase and what it does on a look. */
 #include "fixtures.h"
 
+#include "base/rng.h"
+
 static struct analysis_report (*const reports[])(void) = {
     report_good, report_failing, report_alarming, report_down, report_unproven, report_empty};
 enum { GOOD, FAILING, ALARMING, DOWN, UNPROVEN, EMPTY, REPORTS };
@@ -469,6 +471,65 @@ static void test_promises(void **state)
             }
 }
 
+/* Anything after anything, for a long time: looks with any report, any command, restarts, edits of
+ * the policy. The core's own CHECKs are the judge; here, that served weight and state never part.
+ */
+static void wander(uint64_t seed)
+{
+    static const char *const versions[] = {"2.1.0", "2.1.0", "2.1.0", "2.2.0", NULL, "2.0.0"};
+    struct fixture f;
+    struct rng rng;
+    struct rollout_state s;
+    int64_t now_ns = T0;
+    uint32_t served_bp = 0, served_epoch = 1;
+
+    rng_seed(&rng, seed);
+    fixture_init(&f);
+    rollout_state_init(&s, T0);
+    for (int i = 0; i < 3000; i++) {
+        struct analysis_report report =
+            reports[rng_below(&rng, 3) > 0 ? GOOD : rng_below(&rng, REPORTS)]();
+        struct command command = {.kind = (enum command_kind)rng_below(&rng, COMMAND_KIND_COUNT),
+                                  .full = rng_below(&rng, 8) == 0,
+                                  .force = rng_below(&rng, 4) == 0,
+                                  .zero = rng_below(&rng, 2) == 0,
+                                  .expect_step = rng_below(&rng, 10) == 0 ? 2 : 0};
+        uint32_t dice = rng_below(&rng, 100);
+        struct rollout_input input = {.kind = dice < 80   ? INPUT_TICK
+                                              : dice < 98 ? INPUT_COMMAND
+                                                          : INPUT_RESTART,
+                                      .report = &report,
+                                      .command = &command};
+        struct rollout_decision d;
+        if (rng_below(&rng, 200) == 0)
+            f.policy.versions[VARIANT_CANARY].version = versions[rng_below(&rng, 6)];
+        if (rng_below(&rng, 200) == 0)
+            f.steps[rng_below(&rng, 4)].approval = (enum approval)rng_below(&rng, APPROVAL_COUNT);
+        if (rng_below(&rng, 300) == 0)
+            f.policy.analysis.mode = rng_below(&rng, 2) == 0 ? MODE_OBSERVE : MODE_ENFORCE;
+        now_ns += (int64_t)rng_below(&rng, 400) * NS_PER_SEC;
+        rollout_decide(&f.policy, &s, &input, now_ns, &d);
+        for (size_t a = 0; a < d.action_count; a++)
+            if (d.actions[a].kind == ACTION_SET_WEIGHT) {
+                assert_true(d.actions[a].epoch > served_epoch);
+                served_epoch = d.actions[a].epoch;
+                served_bp = d.actions[a].weight_bp;
+            }
+        assert_int_equal(served_bp, d.state.weight_bp);
+        assert_int_equal(served_epoch, d.state.epoch);
+        assert_true(d.event == EVENT_NONE || d.actions[d.action_count - 1].kind == ACTION_EVENT);
+        assert_true(input.kind != INPUT_COMMAND || d.result.detail[0] != '\0');
+        s = d.state;
+    }
+}
+
+static void test_anything_after_anything(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 100; seed++)
+        wander(seed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -489,6 +550,7 @@ int main(void)
         cmocka_unit_test(test_observe_moves_nothing),
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_promises),
+        cmocka_unit_test(test_anything_after_anything),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
