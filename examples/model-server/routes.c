@@ -22,7 +22,7 @@ void service_reply_json(const struct service *s, struct serve_request *request, 
                         json_t *stolen)
 {
     CHECK(stolen != NULL);
-    char *text = json_dumps(stolen, JSON_COMPACT);
+    char *text = json_dumps(stolen, JSON_COMPACT | JSON_REAL_PRECISION(12));
 
     service_add_headers(s, request);
     serve_reply(request, status, STR("application/json"), str_from(text));
