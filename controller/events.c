@@ -48,7 +48,7 @@ static char *event_text(const struct decision_record *r, uint64_t id)
 
     json_object_set_new(o, "id", json_integer((json_int_t)id));
     json_object_set_new(o, "decision", json_text(r->id));
-    char *text = json_dumps(o, JSON_COMPACT);
+    char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(12));
     json_decref(o);
     CHECK(text != NULL);
     return text;
@@ -67,7 +67,7 @@ const struct controller_event *events_add(struct events *events, const struct de
                                          .rollout = rollout,
                                          .json = event_text(r, id)};
     snprintf(e->decision_id, sizeof(e->decision_id), "%s", r->id);
-    e->decision = json_dumps(r->json, JSON_COMPACT);
+    e->decision = json_dumps(r->json, JSON_COMPACT | JSON_REAL_PRECISION(12));
     CHECK(e->decision != NULL);
     return &e->event;
 }
