@@ -57,7 +57,7 @@ uv_loop_t *serve_loop(const struct serve_request *);
  * request was ended (the request is gone after it returns). Without it, late answers are dropped
  * silently and the request must still be ended. A client's FIN means "gone" to a handler that asks
  * to be told, and else a half-close: the answer is still sent. */
-void serve_on_gone(struct serve_request *, serve_gone_fn *, void *arg);
+void serve_on_gone(struct serve_request *, serve_gone_fn *, void *);
 
 /* --- the answer --- */
 /* Before it starts. Fields that could split the answer (control bytes) and what goes beyond 16 KiB
