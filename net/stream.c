@@ -4,6 +4,7 @@
  */
 #include "net/stream.h"
 
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -202,6 +203,20 @@ int stream_connect(struct stream *s, const struct sockaddr *address)
     return 0;
 }
 
+/* libuv reports the end of the stream when an RST arrives right behind data (it takes EPOLLHUP for
+ * a FIN). The kernel knows better: after a FIN the socket waits for our close, after an RST it is
+ * closed. */
+static bool was_reset(struct stream *s)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+    uv_os_fd_t fd;
+
+    return !s->shut && uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0 &&
+           getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+           info.tcpi_state == TCP_CLOSE;
+}
+
 static void on_uv_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct loop *loop = loop_of(handle->loop);
@@ -222,7 +237,7 @@ static void on_uv_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf)
         return;
     }
     stream_pause(s);
-    fail(s, nread == UV_EOF ? 0 : (int)nread);
+    fail(s, nread != UV_EOF ? (int)nread : was_reset(s) ? UV_ECONNRESET : 0);
 }
 
 void stream_read(struct stream *s)

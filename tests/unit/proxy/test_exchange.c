@@ -447,6 +447,24 @@ static void test_truncated_is_visible(void **state)
     assert_outcome(f, OUTCOME_TRUNCATED, OUTCOME_TRUNCATED);
 }
 
+static void test_reset_behind_data_is_not_a_clean_end(void **state)
+{
+    struct fixture *f = *state;
+    struct linger at_once = {.l_onoff = 1};
+
+    client_send(f, GET);
+    upstream_accept(f);
+    take(f, f->upstream);
+    put(f->upstream, "HTTP/1.1 200 OK\r\n\r\nhal"); /* its end would be its close */
+    setsockopt(f->upstream, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    close(f->upstream);
+    f->upstream = -1;
+    settle(f);
+    const char *down = take(f, f->client);
+    assert_null(strstr(down, "0\r\n\r\n"));
+    assert_outcome(f, OUTCOME_RESET, OUTCOME_RESET);
+}
+
 static void test_not_http(void **state)
 {
     struct fixture *f = *state;
@@ -700,6 +718,7 @@ int main(void)
         T(test_statuses_are_outcomes),
         T(test_closed_before_an_answer),
         T(test_truncated_is_visible),
+        T(test_reset_behind_data_is_not_a_clean_end),
         T(test_not_http),
         T(test_surplus_never_answers_the_next),
         T(test_stale_connection_is_replaced_for_get),
