@@ -17,8 +17,7 @@ void check_failed(const char *file, int line, const char *function, const char *
 #define UNREACHABLE() check_failed(__FILE__, __LINE__, __func__, "unreachable")
 
 /* The object that embeds `member` at the address `ptr`. */
-#define CONTAINER_OF(ptr, type, member)                                                            \
-    ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 

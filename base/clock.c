@@ -33,7 +33,6 @@ char *wall_to_text(int64_t wall_ns, char to[static WALL_TEXT_MAX])
 
     gmtime_r(&seconds, &tm);
     size_t n = strftime(to, WALL_TEXT_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(to + n, WALL_TEXT_MAX - n, ".%03dZ",
-             (int)(wall_ns % NS_PER_SEC / NS_PER_MS) % 1000);
+    snprintf(to + n, WALL_TEXT_MAX - n, ".%03dZ", (int)(wall_ns % NS_PER_SEC / NS_PER_MS) % 1000);
     return to;
 }

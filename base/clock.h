@@ -8,10 +8,10 @@
 
 #include <stdint.h>
 
-#define NS_PER_US  INT64_C(1000)
-#define NS_PER_MS  INT64_C(1000000)
-#define NS_PER_SEC INT64_C(1000000000)
-#define NS_PER_MIN (60 * NS_PER_SEC)
+#define NS_PER_US   INT64_C(1000)
+#define NS_PER_MS   INT64_C(1000000)
+#define NS_PER_SEC  INT64_C(1000000000)
+#define NS_PER_MIN  (60 * NS_PER_SEC)
 #define NS_PER_HOUR (60 * NS_PER_MIN)
 
 struct clock {

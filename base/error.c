@@ -73,7 +73,7 @@ void diagnostics_deinit(struct diagnostics *d)
 void diagnostics_add(struct diagnostics *d, const struct error *e)
 {
     if (d->count == DIAGNOSTICS_MAX) {
-        d->dropped++;
+        d->dropped += e->code != 0; /* a warning too many is no failure */
         return;
     }
     d->items = xrealloc(d->items, (d->count + 1) * sizeof(*d->items));
@@ -169,8 +169,8 @@ static void print_excerpt(struct str line, uint32_t number, uint32_t column, str
     strbuf_addf(out, "%5u | ", number);
     for (size_t i = 0; i < line.len && shown < EXCERPT_MAX; shown++) {
         struct str c = {line.ptr + i, str_utf8_length((struct str){line.ptr + i, line.len - i})};
-        bool control = c.len == 0 || ((unsigned char)c.ptr[0] < 0x20 && c.ptr[0] != '\t') ||
-                       c.ptr[0] == 0x7f;
+        bool control =
+            c.len == 0 || ((unsigned char)c.ptr[0] < 0x20 && c.ptr[0] != '\t') || c.ptr[0] == 0x7f;
         strbuf_add(out, control ? STR("?") : c);
         if (shown + 1 < column)
             strbuf_add_char(&pad, c.len > 0 && c.ptr[0] == '\t' ? '\t' : ' ');

@@ -15,7 +15,7 @@
 #include "base/str.h"
 
 struct source_pos {
-    const char *file; /* borrowed: outlives the error */
+    const char *file;      /* borrowed: outlives the error */
     uint32_t line, column; /* 1-based, columns in characters; 0 = unknown */
 };
 
@@ -45,7 +45,7 @@ enum { DIAGNOSTICS_MAX = 100 }; /* further ones are counted, not kept */
 struct diagnostics {
     struct error *items; /* heap, in order of discovery */
     size_t count;        /* kept */
-    size_t dropped;      /* beyond DIAGNOSTICS_MAX */
+    size_t dropped;      /* errors beyond DIAGNOSTICS_MAX */
     size_t warnings;     /* of `count`: those with code 0 do not make a load fail */
 };
 

@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -60,11 +61,27 @@ static void add_value(struct strbuf *b, const struct log_value *v)
         strbuf_addf(b, "%" PRIu64, v->u64);
         break;
     case LOG_KIND_F64:
-        strbuf_addf(b, "%.6g", v->f64);
+        if (format == LOG_JSON && !isfinite(v->f64)) /* JSON has no word for it */
+            strbuf_add(b, STR("null"));
+        else
+            strbuf_addf(b, "%.6g", v->f64);
         break;
     case LOG_KIND_BOOL:
         strbuf_addf(b, "%s", v->boolean ? "true" : "false");
         break;
+    }
+}
+
+/* A field that does not fit is left out whole, so that the line stays a line. */
+static void add_field(struct strbuf *b, const struct log_field *f)
+{
+    size_t before = b->len;
+
+    strbuf_addf(b, format == LOG_JSON ? ",\"%s\":" : " %s=", f->key);
+    add_value(b, &f->value);
+    if (b->overflow) {
+        b->len = before;
+        b->overflow = false;
     }
 }
 
@@ -74,17 +91,16 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     struct strbuf b;
     char when[WALL_TEXT_MAX];
 
-    strbuf_init(&b, LINE_MAX_BYTES);
+    strbuf_init(&b, LINE_MAX_BYTES - 2);
     wall_to_text(clock_wall(&clock_system), when);
     if (format == LOG_JSON)
         strbuf_addf(&b, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", when, names[level],
                     event);
     else
         strbuf_addf(&b, "%s %s %s", when, names[level], event);
-    for (size_t i = 0; i < count; i++) {
-        strbuf_addf(&b, format == LOG_JSON ? ",\"%s\":" : " %s=", fields[i].key);
-        add_value(&b, &fields[i].value);
-    }
+    for (size_t i = 0; i < count; i++)
+        add_field(&b, &fields[i]);
+    b.max += 2; /* kept for the end */
     strbuf_add(&b, format == LOG_JSON ? STR("}\n") : STR("\n"));
     struct str line = strbuf_str(&b);
     if (write(out_fd, line.ptr, line.len) < 0) {

@@ -1,11 +1,19 @@
 /* Slices of bytes: compare, cut, copy. */
 #include "base/str.h"
 
-#include <strings.h>
+static unsigned char lower(char c)
+{
+    return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+}
 
 bool str_ieq(struct str a, struct str b)
 {
-    return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++) /* strncasecmp would stop at a NUL and follow the locale */
+        if (lower(a.ptr[i]) != lower(b.ptr[i]))
+            return false;
+    return true;
 }
 
 bool str_starts_with(struct str s, struct str prefix)

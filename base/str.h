@@ -44,8 +44,8 @@ bool str_to_u64(struct str s, uint64_t *ret);
 /* Copies into a fixed array, always terminated. False (and truncated) when it did not fit. */
 bool str_copy(char *to, size_t size, struct str s);
 
-/* Length in bytes of the UTF-8 character at the start of s, or 0 when there is none: overlong forms,
- * surrogates and values over U+10FFFF are invalid (RFC 3629), and so is an empty slice. */
+/* Length in bytes of the UTF-8 character at the start of s, or 0 when there is none: overlong
+ * forms, surrogates and values over U+10FFFF are invalid (RFC 3629), and so is an empty slice. */
 size_t str_utf8_length(struct str s);
 
 /* Edit distance (insert, delete, replace, swap of neighbours), for "did you mean". Bounded: strings

@@ -15,9 +15,9 @@ struct unit {
 
 static const struct unit durations[] = {{"d", 86400e9}, {"h", 3600e9}, {"m", 60e9}, {"s", 1e9},
                                         {"ms", 1e6},    {"us", 1e3},   {"ns", 1}};
-static const struct unit sizes[] = {{"", 1},      {"B", 1},          {"KiB", 1024},
-                                    {"KB", 1e3},  {"MiB", 1048576},  {"MB", 1e6},
-                                    {"GB", 1e9},  {"GiB", 1073741824}};
+static const struct unit sizes[] = {{"", 1},     {"B", 1},           {"KiB", 1024},
+                                    {"KB", 1e3}, {"MiB", 1048576},   {"MB", 1e6},
+                                    {"GB", 1e9}, {"GiB", 1073741824}};
 
 /* Digits with an optional fraction; advances *s. At most 18 digits, so that doubles stay exact
  * enough. False when there is no digit. */
@@ -52,8 +52,8 @@ static struct str take_letters(struct str *s)
 {
     size_t i = 0;
 
-    while (i < s->len && ((s->ptr[i] >= 'a' && s->ptr[i] <= 'z') ||
-                          (s->ptr[i] >= 'A' && s->ptr[i] <= 'Z')))
+    while (i < s->len &&
+           ((s->ptr[i] >= 'a' && s->ptr[i] <= 'z') || (s->ptr[i] >= 'A' && s->ptr[i] <= 'Z')))
         i++;
     struct str letters = {s->ptr, i};
     *s = (struct str){s->ptr + i, s->len - i};
@@ -141,14 +141,13 @@ static int print_trimmed(char *to, size_t size, double value, int decimals)
 char *units_duration_text(int64_t ns, char to[static UNITS_TEXT_MAX])
 {
     const char *sign = ns < 0 ? "-" : "";
-    uint64_t left = ns < 0 ? (uint64_t)-(ns + 1) + 1 : (uint64_t)ns;
+    uint64_t left = ns < 0 ? (uint64_t) - (ns + 1) + 1 : (uint64_t)ns;
 
-    if (left < (uint64_t)NS_PER_SEC) {
-        double value = (double)left;
-        const char *unit = left == 0 ? "s" : left < 1000 ? "ns" : left < 1000000 ? "us" : "ms";
-        value /= left < 1000 ? 1 : left < 1000000 ? 1e3 : 1e6;
+    if (left < 999500000) { /* what would not round to 1s */
+        const char *unit = left == 0 ? "s" : left < 1000 ? "ns" : left < 999500 ? "us" : "ms";
+        double value = (double)left / (left < 1000 ? 1 : left < 999500 ? 1e3 : 1e6);
         char number[UNITS_TEXT_MAX];
-        print_trimmed(number, sizeof(number), value, value < 10 ? 2 : value < 100 ? 1 : 0);
+        print_trimmed(number, sizeof(number), value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0);
         snprintf(to, UNITS_TEXT_MAX, "%s%.20s%s", sign, number, unit);
         return to;
     }

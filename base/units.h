@@ -13,7 +13,8 @@
 /* "250ms", "10s", "5m", "1h", "1m30s", "2d", "1.5s". Units ns us ms s m h d, largest first; a bare
  * "0" is allowed, any other bare number is not. False on anything else, negatives, overflow. */
 bool units_parse_duration(struct str, int64_t *ret_ns);
-/* "512", "512B", "64KiB", "10MiB", "1GiB" (powers of two) and "64KB" "10MB" "1GB" (powers of ten). */
+/* "512", "512B", "64KiB", "10MiB", "1GiB" (powers of two) and "64KB" "10MB" "1GB" (powers of ten).
+ */
 bool units_parse_size(struct str, uint64_t *ret_bytes);
 /* "1%", "0.1%", "0.01"; 0 to 1 inclusive. */
 bool units_parse_share(struct str, double *ret);
