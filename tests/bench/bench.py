@@ -100,6 +100,7 @@ class Bench:
         self.haproxy_bin = self.peers / "usr/sbin/haproxy"
         self.ports = [free_port(), free_port()]
         self.proxies = []  # (name, port, pids)
+        self.body = self.write("body.json", BODY.decode())
 
     def write(self, name, text):
         path = self.folder / name
@@ -139,8 +140,8 @@ class Bench:
         else:
             for version, port in zip(("1.0.0", "2.0.0"), self.ports):
                 process = start(
-                    [self.bin / "model-server", "--port", port, "--version", version,
-                     "--latency", "0ms"],
+                    [self.bin / "model-server", "--listen", f"127.0.0.1:{port}",
+                     "--version", version],
                 )
                 wait_for(port, process, "the model server")
 
@@ -223,13 +224,24 @@ class Bench:
         }
 
     def generate(self, port, seconds):
+        """Closed loop: every connection sends when it has its answer."""
         done = subprocess.run(
-            [self.bin / "traffic", "--url", f"http://127.0.0.1:{port}", "--clients",
-             str(self.args.clients), "--duration", f"{seconds}s", "--closed-loop", "-o", "json"],
-            stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=seconds + 30,
+            [self.bin / "traffic", "--url", f"http://127.0.0.1:{port}",
+             "--connections", str(self.args.connections), "--duration", f"{seconds}s",
+             "--path", "/v1/completions", "--body", f"@{self.body}",
+             "--content-type", "application/json", "--json", "-", "--quiet"],
+            stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=seconds + 60,
             preexec_fn=lambda: os.sched_setaffinity(0, OTHER_CORES),
         )
-        return json.loads(done.stdout)
+        report = json.loads(done.stdout)
+        good = report["statuses"].get("200", 0)
+        return {
+            "requests": report["answered"],
+            "seconds": report["seconds"],
+            "p50": report["latency_ms"]["p50"],
+            "p99": report["latency_ms"]["p99"],
+            "failed": report["sent"] - good,
+        }
 
     def run(self):
         self.origins()
@@ -277,7 +289,7 @@ def main():
     parser.add_argument("--peers", required=True, help="folder with nginx and haproxy, may be empty")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--connections", type=int, default=64)
     args = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="sluice-bench-"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
