@@ -1,0 +1,119 @@
+/* Any bytes as a policy and as a configuration. The oracle: what is accepted keeps the promises of
+ * policy.h; what is refused says why, at a place that is in the text.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/strbuf.h"
+#include "policies/config.h"
+#include "policies/policy.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_endpoints(const struct policy_version *v)
+{
+    CHECK(v->endpoint_count >= 1 && v->endpoint_count <= ENDPOINTS_MAX);
+    CHECK(strlen(v->version) >= 1 && strlen(v->version) <= VERSION_MAX);
+    for (size_t i = 0; i < v->endpoint_count; i++) {
+        CHECK(v->endpoints[i].port != 0);
+        CHECK(v->endpoints[i].weight >= 1);
+        CHECK(v->endpoints[i].host[0] != '\0');
+        CHECK(str_starts_with(str_from(v->endpoints[i].url), STR("http://")));
+    }
+}
+
+static void check_criteria(const struct policy_analysis *a)
+{
+    CHECK(a->criteria_count >= 1 && a->criteria_count <= CRITERIA_MAX);
+    for (size_t i = 0; i < a->criteria_count; i++) {
+        const struct policy_criterion *k = &a->criteria[i];
+        CHECK(k->limit > 0);
+        CHECK(k->test != TEST_MAX || (k->p0 > 0 && k->p0 < 0.5));
+        CHECK(k->test != TEST_MAX_INCREASE || (k->ratio == 1 && k->delta > 0 && k->delta < 0.5));
+        CHECK(k->metric != METRIC_LATENCY || (k->limit_ns > 0 && k->quantile > 0.5));
+        for (size_t j = 0; j < i; j++)
+            CHECK(strcmp(a->criteria[j].name, k->name) != 0);
+    }
+}
+
+static void check_policy(const struct policy *p)
+{
+    uint32_t last_bp = 0;
+
+    CHECK(strlen(p->name) >= 1 && strlen(p->name) <= ROLLOUT_NAME_MAX);
+    check_endpoints(&p->versions[VARIANT_STABLE]);
+    if (policy_has_canary(p))
+        check_endpoints(&p->versions[VARIANT_CANARY]);
+    CHECK(p->step_count >= 1 && p->step_count <= STEPS_MAX);
+    for (size_t i = 0; i < p->step_count; i++) {
+        CHECK(p->steps[i].weight_bp > last_bp && p->steps[i].weight_bp <= WEIGHT_FULL_BP);
+        CHECK(p->steps[i].hold_ns >= 0 && p->steps[i].hold_ns <= p->analysis.max_hold_ns);
+        CHECK(p->steps[i].approval < APPROVAL_COUNT);
+        last_bp = p->steps[i].weight_bp;
+    }
+    CHECK(p->analysis.max_false_revert > 0 && p->analysis.max_false_revert < 0.5);
+    CHECK(p->analysis.max_bad_promotion > 0 && p->analysis.max_bad_promotion < 0.5);
+    CHECK(p->analysis.slot_ns > 0);
+    check_criteria(&p->analysis);
+    CHECK(p->upstream.connect_timeout_ns > 0);
+    CHECK(p->upstream.first_byte_timeout_ns <= p->upstream.total_timeout_ns);
+}
+
+static void check_config(const struct config *c)
+{
+    CHECK(c->listen_count >= 1 && c->listen_count <= LISTEN_MAX);
+    CHECK(c->workers <= WORKERS_MAX);
+    CHECK(c->limits.connections > 0 && c->limits.head_bytes > 0);
+    CHECK(c->access_log.sample >= 0 && c->access_log.sample <= 1);
+    CHECK(c->access_log.to[0] != '\0');
+    CHECK(c->admin.host[0] != '\0');
+}
+
+/* Every error prints, and stands on a line that exists. */
+static void check_errors(const struct diagnostics *d, struct str text, bool ok)
+{
+    uint32_t lines = 1;
+    struct strbuf out;
+
+    CHECK(diagnostics_ok(d) == ok);
+    for (size_t i = 0; i < text.len; i++)
+        lines += text.ptr[i] == '\n';
+    strbuf_init(&out, 1024 * 1024);
+    for (size_t i = 0; i < d->count; i++) {
+        CHECK(d->items[i].at.file != NULL);
+        CHECK(d->items[i].at.line <= lines);
+        CHECK(d->items[i].message[0] != '\0');
+        diagnostics_print(&d->items[i], text, &out);
+        for (const char *m = d->items[i].message; *m != '\0'; m++)
+            CHECK((unsigned char)*m >= 0x20); /* one line, whatever was quoted */
+    }
+    strbuf_deinit(&out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct str text = {(const char *)data, size};
+    struct policy *p = NULL;
+    struct config *c = NULL;
+    struct diagnostics d;
+
+    diagnostics_init(&d);
+    bool ok = policy_parse(STR("fuzz.yaml"), text, &p, &d) == 0;
+    CHECK(ok == (p != NULL));
+    check_errors(&d, text, ok);
+    if (ok)
+        check_policy(p);
+    policy_free(p);
+    diagnostics_deinit(&d);
+
+    diagnostics_init(&d);
+    ok = config_parse(STR("fuzz.yaml"), text, &c, &d) == 0;
+    CHECK(ok == (c != NULL));
+    check_errors(&d, text, ok);
+    if (ok)
+        check_config(c);
+    config_free(c);
+    diagnostics_deinit(&d);
+    return 0;
+}
