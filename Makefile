@@ -79,13 +79,13 @@ MODEL_SERVER := $(OUT)/model-server
 TRAFFIC      := $(OUT)/traffic
 
 build: ## Build sluice, the example model server and the traffic generator into build/release
-	@$(SUB) $(SLUICE) $(MODEL_SERVER) $(TRAFFIC)
+	+@$(SUB) $(SLUICE) $(MODEL_SERVER) $(TRAFFIC)
 
 asan: ## Build the programs with AddressSanitizer and UBSan into build/debug
-	@$(SUB) MODE=debug $(patsubst $(OUT)/%,$(BUILD)/debug/%,$(SLUICE) $(MODEL_SERVER) $(TRAFFIC))
+	+@$(SUB) MODE=debug $(patsubst $(OUT)/%,$(BUILD)/debug/%,$(SLUICE) $(MODEL_SERVER) $(TRAFFIC))
 
 tsan: ## Build with ThreadSanitizer into build/tsan and run the unit tests with it
-	@$(SUB) MODE=tsan $(patsubst $(OUT)/%,$(BUILD)/tsan/%,$(SLUICE) $(MODEL_SERVER) $(TRAFFIC))
+	+@$(SUB) MODE=tsan $(patsubst $(OUT)/%,$(BUILD)/tsan/%,$(SLUICE) $(MODEL_SERVER) $(TRAFFIC))
 	@$(MAKE) UNIT_MODE=tsan unit
 
 # --- objects and programs ----------------------------------------------------------------------
@@ -158,7 +158,7 @@ $(foreach d,$(FOLDERS),$(eval $(call unit_rule,$(d))))
 unit-bins: $(UNIT_BINS)
 
 unit: ## Run the unit tests under ASan and UBSan (F=policies: one folder)
-	@$(SUB) MODE=$(UNIT_MODE) F="$(F)" unit-bins
+	+@$(SUB) MODE=$(UNIT_MODE) F="$(F)" unit-bins
 	@tests/tools/run_units.sh $(RESULTS)/unit $(patsubst $(OUT)/%,$(BUILD)/$(UNIT_MODE)/%,$(UNIT_BINS))
 
 # A fuzzer is one function, LLVMFuzzerTestOneInput; here it runs over the files of its corpus.
@@ -171,7 +171,7 @@ $(OUT)/tests/fuzz/fuzz_%: $(OUT)/obj/tests/fuzz/fuzz_%.o $(FUZZ_OBJ)
 fuzz-bins: $(patsubst %,$(OUT)/tests/fuzz/fuzz_%,$(FUZZ_NAMES))
 
 fuzz-replay: ## Run every fuzzer over its corpus under ASan and UBSan
-	@$(SUB) MODE=debug fuzz-bins
+	+@$(SUB) MODE=debug fuzz-bins
 	@tests/tools/run_part.sh $(RESULTS)/fuzz-replay fuzz-replay \
 	    tests/tools/run_fuzz.sh $(BUILD)/debug/tests/fuzz $(FUZZ_NAMES)
 
@@ -180,13 +180,13 @@ $(OUT)/sim: $(SIM_OBJ)
 	$(call link)
 
 sim: ## Run thousands of rollouts in virtual time and check their error rates against the promises
-	@$(SUB) $(OUT)/sim
+	+@$(SUB) $(OUT)/sim
 	@tests/tools/run_part.sh $(RESULTS)/sim sim $(OUT)/sim
 
 BLACKBOX_MODE ?= debug
 T ?=
 blackbox: ## Drive the real binary (ASan build) from outside with pytest (T=name narrows)
-	@$(SUB) MODE=$(BLACKBOX_MODE) build
+	+@$(SUB) MODE=$(BLACKBOX_MODE) build
 	@mkdir -p $(RESULTS)
 	@SLUICE_BIN_DIR=$(CURDIR)/$(BUILD)/$(BLACKBOX_MODE) SLUICE_RESULT=$(CURDIR)/$(RESULTS)/blackbox \
 	    $(PY) -m pytest -q -n 4 -p no:cacheprovider tests/blackbox $(if $(T),-k "$(T)")
@@ -200,11 +200,11 @@ $(OUT)/gen-docs: $(OUT)/obj/tests/tools/gen_docs.o $(call of,base policies)
 	$(call link)
 
 docs: ## Write the reference pages and JSON Schemas in docs/ from the table of keys
-	@$(SUB) $(OUT)/gen-docs
+	+@$(SUB) $(OUT)/gen-docs
 	@$(OUT)/gen-docs docs
 
 docs-check: ## Check that docs/ is what `make docs` writes
-	@$(SUB) $(OUT)/gen-docs
+	+@$(SUB) $(OUT)/gen-docs
 	@rm -rf $(BUILD)/docs-check; mkdir -p $(BUILD)/docs-check
 	@tests/tools/run_part.sh $(RESULTS)/docs-check docs-check tests/tools/check_docs.sh \
 	    $(OUT)/gen-docs $(BUILD)/docs-check $(GENERATED_DOCS)
