@@ -17,9 +17,7 @@ CASES = {
     "20 % fail, after 2 minutes": ({"error_rate": 0.2}, 120, {}),
     "all fail, from the start": ({"error_rate": 1.0}, 0, {}),
     "all fail, after 30 s": ({"error_rate": 1.0}, 30, {}),
-    "all fail, min_bad_slots 0": (
-        {"error_rate": 1.0}, 0, {"burst_guard": {"min_bad_slots": 0, "slot": "100ms"}},
-    ),
+    "all fail, min_bad_slots 0": ({"error_rate": 1.0}, 0, {"burst_guard": {"min_bad_slots": 0}}),
     "5 % over the p99 limit": ({"delay": 0.4, "slow_share": 0.05}, 0, {"criteria": LATENCY}),
     "all over the p99 limit": ({"delay": 0.4}, 0, {"criteria": LATENCY}),
 }
