@@ -257,8 +257,8 @@ static void load_path(struct source_loader *l, const char *path, struct source_p
     if (S_ISREG(st.st_mode) || (device && !in_folder))
         load_file(l, fd, &st, path, asked);
     else
-        diagnostics_addf(l->errors, (struct source_pos){keep_path(l->files, path), 0, 0}, NULL,
-                         "is not a regular file");
+        diagnostics_addf(l->errors, (struct source_pos){keep_path(l->files, path), 0, 0},
+                         "policies and configurations are plain files", "is not a regular file");
     close(fd);
 }
 

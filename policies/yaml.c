@@ -111,6 +111,8 @@ static void report_syntax(struct builder *b, const yaml_parser_t *p)
     struct source_pos at = pos(b, p->problem_mark), from = pos(b, p->context_mark);
     const char *problem = p->problem == NULL ? "unreadable" : p->problem;
 
+    if (yaml_text_offset(b->text, at) == b->text.len)
+        at = yaml_text_end(b->path, b->text); /* where something is missing, not an empty line */
     if (strstr(problem, "cannot start any token") != NULL) {
         report_bad_start(b, at);
         return;

@@ -99,6 +99,29 @@ size_t yaml_text_offset(struct str text, struct source_pos at)
     return i;
 }
 
+/* Moves a position over the characters from p to end. */
+static void advance(struct source_pos *at, const char *p, const char *end)
+{
+    for (; p < end; p++) {
+        if (*p == '\n') {
+            at->line++;
+            at->column = 1;
+        } else if (((unsigned char)*p & 0xc0) != 0x80) {
+            at->column++;
+        }
+    }
+}
+
+struct source_pos yaml_text_end(const char *path, struct str text)
+{
+    struct source_pos at = {path, 1, 1};
+
+    while (text.len > 0 && strchr(" \t\r\n", text.ptr[text.len - 1]) != NULL)
+        text.len--;
+    advance(&at, text.ptr, text.ptr + text.len);
+    return at;
+}
+
 /* --- variables --- */
 
 static bool is_name_char(char c, bool first)
@@ -131,14 +154,7 @@ static struct source_pos position_of(const struct yaml_node *node, struct str so
 
     if (found == NULL)
         return at;
-    for (const char *p = source.ptr + from; p < found; p++) {
-        if (*p == '\n') {
-            at.line++;
-            at.column = 1;
-        } else if (((unsigned char)*p & 0xc0) != 0x80) {
-            at.column++;
-        }
-    }
+    advance(&at, source.ptr + from, found);
     return at;
 }
 

@@ -17,6 +17,9 @@ bool yaml_text_check(const char *path, struct str text, struct diagnostics *);
 /* The byte offset of a position, or text.len. */
 size_t yaml_text_offset(struct str text, struct source_pos at);
 
+/* The position behind the last character that is not white space. */
+struct source_pos yaml_text_end(const char *path, struct str text);
+
 /* Replaces ${NAME} by the environment's value and $${ by ${ in the node's text. `source` is the
  * whole text, for positions; *used counts the bytes that variables gave, at most YAML_BYTES_MAX.
  * False when an error was added. */

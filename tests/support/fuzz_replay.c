@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/arena.h"
+
 enum { INPUT_BYTES_MAX = 16 * 1024 * 1024 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -21,16 +23,12 @@ static int replay(const char *path)
     }
     while (n > 0 && size < INPUT_BYTES_MAX) {
         if (size == cap)
-            data = realloc(data, cap = cap == 0 ? 4096 : 2 * cap);
-        if (data == NULL)
-            abort();
+            data = xrealloc(data, cap = cap == 0 ? 4096 : 2 * cap);
         n = fread(data + size, 1, cap - size, f);
         size += n;
     }
     fclose(f);
-    uint8_t *exact = malloc(size > 0 ? size : 1);
-    if (exact == NULL)
-        abort();
+    uint8_t *exact = xmalloc(size);
     for (size_t i = 0; i < size; i++)
         exact[i] = data[i];
     free(data);
