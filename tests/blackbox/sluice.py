@@ -161,6 +161,10 @@ class Sluice:
                 return int(line.split()[1])
         raise AssertionError("no VmRSS")
 
+    def cpu_seconds(self):
+        fields = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     # --- asking ---
 
     def request(self, method="GET", target="/v1/models", headers=(), body=None, **kw):

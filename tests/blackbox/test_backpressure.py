@@ -93,3 +93,47 @@ def test_a_stalled_client_does_not_hold_up_others(front):
     finally:
         for c in stalled:
             c.close()
+
+
+def test_idle_connections_are_cheap(front):
+    """Thousands of clients that keep a connection and say nothing cost neither memory nor time."""
+    s, _ = front()
+    assert s.request("GET", "/").status == 200
+    before = s.rss_kib()
+    clients = []
+    try:
+        for i in range(2000):
+            clients.append(Client(s.port))
+            if i % 4 == 0:
+                assert clients[-1].request("GET", "/").status == 200
+        assert grown(s, before) < 2000 * 8
+        used = s.cpu_seconds()
+        time.sleep(1.0)
+        assert s.cpu_seconds() - used < 0.3
+        assert s.request("GET", "/").status == 200
+    finally:
+        for c in clients:
+            c.close()
+
+
+def test_many_slow_senders_do_not_hold_up_others(front):
+    """Three hundred clients that send a byte now and then, and one that is in a hurry."""
+    s, _ = front(config={"proxy": {"workers": 1}})
+    slow = [Client(s.port) for _ in range(300)]
+    try:
+        for c in slow:
+            c.send(b"POST /slow HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nx")
+        slowest = 0.0
+        with Client(s.port) as c:
+            for n in range(50):
+                for other in slow[n * 6 : n * 6 + 6]:
+                    other.send(b"x")
+                began = time.monotonic()
+                assert c.request("GET", "/fast").status == 200
+                slowest = max(slowest, time.monotonic() - began)
+        assert slowest < 2.0
+        slow[0].send(b"12345678")
+        assert slow[0].response().status == 200
+    finally:
+        for c in slow:
+            c.close()

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from load import Load
-from sluice import FAST_GUARD, SLUICE, cli, free_port, policy, steps
+from sluice import FAST_GUARD, ROOT, SLUICE, cli, free_port, policy, steps
 
 GOOD = """\
 rollout: chat
@@ -74,6 +74,12 @@ def test_check_names_the_place_and_the_fix(write, text, line, words):
     assert f"{path}:{line}:" in out, out
     for word in words:
         assert word in out, out
+
+
+def test_check_takes_the_examples():
+    for path in sorted(ROOT.glob("examples/*/*.yaml")):
+        done = cli("check", path)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_check_reports_every_error(write):
