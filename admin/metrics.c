@@ -320,6 +320,9 @@ static const struct {
     {"sluice_rejected_total", "counter",
      "Requests refused as malformed, too large or too slow; never sent on.",
      offsetof(struct admin_worker, rejected)},
+    {"sluice_overloaded_total", "counter",
+     "Requests answered 503 because sluice had no descriptor or memory left.",
+     offsetof(struct admin_worker, overloaded)},
 };
 
 static void add_workers(struct metrics *m)

@@ -25,6 +25,7 @@ struct admin_worker {
     uint64_t unmatched;
     uint64_t rejected;
     uint64_t refused_connections;
+    uint64_t overloaded;
 };
 
 struct admin_ports {

@@ -28,7 +28,8 @@ void strbuf_reset(struct strbuf *b)
 
 static bool reserve(struct strbuf *b, size_t more)
 {
-    if (more > b->max || b->len > b->max - more) {
+    /* After one overflow nothing is taken: a text with a hole is worse than a short one. */
+    if (b->overflow || more > b->max || b->len > b->max - more) {
         b->overflow = true;
         return false;
     }

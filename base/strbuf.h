@@ -1,7 +1,8 @@
 /* base/strbuf.h — a growing string that cannot be created without its maximum.
  *
- * Always NUL-terminated. An append that would pass the maximum is dropped whole and sets
- * `overflow`, which callers check once at the end. One owner, any thread.
+ * Always NUL-terminated. An append that would pass the maximum is dropped whole, as is
+ * everything after it, and sets `overflow`, which callers check once at the end. One owner, any
+ * thread.
  */
 #ifndef BASE_STRBUF_H
 #define BASE_STRBUF_H

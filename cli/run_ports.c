@@ -144,6 +144,7 @@ static void read_worker(const struct run *run, size_t index, struct admin_worker
         .unmatched = s.unmatched,
         .rejected = s.rejected,
         .refused_connections = s.refused_connections,
+        .overloaded = s.overloaded,
     };
 }
 

@@ -353,10 +353,10 @@ int head_parse_request(struct str bytes, struct head *h, const char **ret_why)
     apply_connection(h);
     if ((status = read_target(h, ret_why)) != 0)
         return status;
-    const struct head_field *expect = head_get(h, FIELD_EXPECT);
-    if (expect != NULL && !str_ieq(expect->value, STR("100-continue")))
-        return refuse(ret_why, 417, "an expectation other than 100-continue");
-    h->expect_continue = expect != NULL && h->minor == 1;
+    for (size_t i = 0; i < h->count; i++)
+        if (h->fields[i].id == FIELD_EXPECT && !str_ieq(h->fields[i].value, STR("100-continue")))
+            return refuse(ret_why, 417, "an expectation other than 100-continue");
+    h->expect_continue = head_get(h, FIELD_EXPECT) != NULL && h->minor == 1;
     h->framing = chunked                   ? FRAMING_CHUNKED
                  : length && h->length > 0 ? FRAMING_LENGTH
                                            : FRAMING_NONE;

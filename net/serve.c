@@ -1,7 +1,6 @@
 /* The server itself: its listening socket, the connections it owns and one timer that enforces
- * every deadline. The socket is made, bound and listened on by hand before libuv sees it: libuv
- * 1.44 knows no SO_REUSEPORT, and a failed start then leaves no handle that would need a loop turn
- * to go away.
+ * every deadline. The socket is made, bound and listened on by hand before libuv sees it, so that a
+ * failed start leaves no handle that would need a loop turn to go away.
  */
 #include "net/serve.h"
 
@@ -69,10 +68,14 @@ static void on_sweep(uv_timer_t *timer)
     }
 }
 
-static void on_connection(uv_stream_t *listener, int status)
+static void on_accept(struct acceptor *a, int fd)
 {
-    if (status == 0)
-        serve_conn_accept(listener->data);
+    serve_conn_accept(a->arg, fd);
+}
+
+static void on_acceptor_closed(struct acceptor *a)
+{
+    serve_handle_closed(a->arg);
 }
 
 /* --- the socket --- */
@@ -131,12 +134,12 @@ static int open_listener(const struct serve_options *o, int *ret_fd, struct erro
                      v6 ? "]" : "", (unsigned)o->port, strerror(-code));
 }
 
-static uint16_t bound_port(const uv_tcp_t *tcp)
+static uint16_t bound_port(int fd)
 {
     struct sockaddr_storage name;
-    int len = sizeof(name);
+    socklen_t len = sizeof(name);
 
-    if (uv_tcp_getsockname(tcp, (struct sockaddr *)&name, &len) != 0)
+    if (getsockname(fd, (struct sockaddr *)&name, &len) != 0)
         return 0;
     return ntohs(name.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&name)->sin6_port
                                             : ((struct sockaddr_in *)&name)->sin_port);
@@ -177,26 +180,21 @@ int serve_start(uv_loop_t *loop, const struct serve_options *options, struct ser
 
     signal(SIGPIPE, SIG_IGN); /* libuv writes with write(2) */
     struct serve *s = xcalloc(1, sizeof(*s));
+    code = acceptor_open(&s->acceptor, loop, fd, on_accept, s);
+    if (code != 0) {
+        close(fd);
+        free(s);
+        return error_set(reterr, code, "cannot listen on %s: %s", options->host, uv_strerror(code));
+    }
     s->loop = loop;
+    s->port = bound_port(fd);
     s->options = with_defaults(options);
     list_init(&s->conns);
     strbuf_init(&s->head, SERVE_EXTRA_MAX + 4096);
     refresh_date(s);
     uv_timer_init(loop, &s->sweep);
-    uv_tcp_init(loop, &s->listener);
-    s->sweep.data = s->listener.data = s;
+    s->sweep.data = s;
     s->handles = 2;
-
-    code = uv_tcp_open(&s->listener, fd);
-    if (code != 0)
-        close(fd);
-    else
-        code = uv_listen((uv_stream_t *)&s->listener, BACKLOG, on_connection);
-    if (code != 0) {
-        serve_close(s);
-        return error_set(reterr, code, "cannot listen on %s: %s", options->host, uv_strerror(code));
-    }
-    s->port = bound_port(&s->listener);
     uint64_t interval_ms = sweep_interval_ms(&s->options);
     uv_timer_start(&s->sweep, on_sweep, interval_ms, interval_ms);
     *ret = s;
@@ -213,7 +211,7 @@ void serve_close(struct serve *s)
     if (s == NULL || s->closing)
         return;
     s->closing = true;
-    uv_close((uv_handle_t *)&s->listener, on_server_handle_closed);
+    acceptor_close(&s->acceptor, on_acceptor_closed);
     uv_close((uv_handle_t *)&s->sweep, on_server_handle_closed);
     for (struct list *l = s->conns.next, *next; l != &s->conns; l = next) {
         next = l->next;

@@ -378,7 +378,7 @@ static void note_peer(struct serve_conn *c)
         uv_ip4_name((struct sockaddr_in *)&name, c->peer, sizeof(c->peer));
 }
 
-void serve_conn_accept(struct serve *s)
+void serve_conn_accept(struct serve *s, int fd)
 {
     struct serve_conn *c = xcalloc(1, sizeof(*c));
 
@@ -391,8 +391,7 @@ void serve_conn_accept(struct serve *s)
     list_push(&s->conns, &c->node);
     s->conn_count++;
     s->handles++;
-    if (uv_accept((uv_stream_t *)&s->listener, (uv_stream_t *)&c->tcp) != 0 ||
-        s->conn_count > s->options.connections_max) {
+    if (acceptor_adopt(&c->tcp, fd) != 0 || s->conn_count > s->options.connections_max) {
         serve_conn_drop(c, false);
         return;
     }

@@ -14,6 +14,7 @@
 
 #include "base/list.h"
 #include "base/strbuf.h"
+#include "net/acceptor.h"
 #include "net/serve.h"
 
 enum {
@@ -107,7 +108,7 @@ struct serve_conn {
 
 struct serve {
     uv_loop_t *loop;
-    uv_tcp_t listener;
+    struct acceptor acceptor;
     uv_timer_t sweep;
     struct serve_options options;
     uint16_t port;
@@ -127,7 +128,7 @@ int64_t serve_now_ns(const struct serve *);
 void serve_handle_closed(struct serve *);
 
 /* serve_conn.c */
-void serve_conn_accept(struct serve *);
+void serve_conn_accept(struct serve *, int fd);
 void serve_conn_write(struct serve_conn *, const uv_buf_t *bufs, unsigned count);
 size_t serve_conn_queued(const struct serve_conn *);
 /* The request in hand was ended and freed: the next one, or the end of the connection. */

@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "net/acceptor.h"
 
 struct stream_out {
     uv_write_t write;
@@ -35,9 +36,9 @@ void stream_init(struct stream *s, struct loop *loop, const struct stream_events
     CHECK(uv_tcp_init(&loop->uv, &s->tcp) == 0);
 }
 
-int stream_accept(struct stream *s, uv_stream_t *listener)
+int stream_adopt(struct stream *s, int fd)
 {
-    int status = uv_accept(listener, (uv_stream_t *)&s->tcp);
+    int status = acceptor_adopt(&s->tcp, fd);
 
     if (status == 0)
         uv_tcp_nodelay(&s->tcp, 1);
@@ -97,11 +98,13 @@ static void shut_now(struct stream *s)
         (void)shutdown(fd, SHUT_WR);
 }
 
-static void fail(struct stream *s, int status)
+/* A FIN ends one direction, an error both: it is told even when the FIN was told before. */
+static void end(struct stream *s, int status)
 {
-    if (s->ended)
+    if (s->broken || (s->ended && status == 0))
         return;
     s->ended = true;
+    s->broken = status < 0;
     s->events->on_end(s, status);
 }
 
@@ -119,7 +122,9 @@ static void on_uv_write(uv_write_t *req, int status)
     if (status == 0 && o->next_len > 0)
         status = flush(s);
     if (status < 0) {
-        fail(s, status);
+        s->out = NULL; /* it will never be taken */
+        out_free(o);
+        end(s, status);
         return;
     }
     if (o->writing)
@@ -213,8 +218,7 @@ static bool was_reset(struct stream *s)
     uv_os_fd_t fd;
 
     return !s->shut && uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0 &&
-           getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
-           info.tcpi_state == TCP_CLOSE;
+           getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_state == TCP_CLOSE;
 }
 
 static void on_uv_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -237,7 +241,7 @@ static void on_uv_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf)
         return;
     }
     stream_pause(s);
-    fail(s, nread != UV_EOF ? (int)nread : was_reset(s) ? UV_ECONNRESET : 0);
+    end(s, nread != UV_EOF ? (int)nread : was_reset(s) ? UV_ECONNRESET : 0);
 }
 
 void stream_read(struct stream *s)

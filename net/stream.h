@@ -23,8 +23,8 @@ struct stream;
 struct stream_events {
     void (*on_connect)(struct stream *, int status); /* only after stream_connect */
     void (*on_bytes)(struct stream *, struct str);   /* valid during the call */
-    void (*on_end)(struct stream *,
-                   int status);        /* 0: the peer's FIN; else UV_E*; reading is over */
+    /* status 0: the peer's FIN, nothing more comes. UV_E*: broken both ways, also after a FIN. */
+    void (*on_end)(struct stream *, int status);
     void (*on_drain)(struct stream *); /* nothing is pending any more */
     void (*on_closed)(struct stream *);
 };
@@ -35,13 +35,16 @@ struct stream {
     uv_tcp_t tcp;
     const struct stream_events *events;
     struct stream_out *out; /* NULL: nothing pending */
-    bool connecting, reading, closing, ended, shut;
+    bool connecting, reading, closing;
+    bool ended;  /* nothing more comes: its FIN, or broken */
+    bool broken; /* nothing more goes either; told once */
+    bool shut;   /* our FIN */
 };
 
 /* Sets the stream up on its loop; it then owns a uv handle and must be closed. */
 void stream_init(struct stream *, struct loop *, const struct stream_events *);
-/* Takes the next connection of a listener. 0 or UV_E*. */
-int stream_accept(struct stream *, uv_stream_t *listener);
+/* Takes over an accepted descriptor (net/acceptor.h). 0 or UV_E*. */
+int stream_adopt(struct stream *, int fd);
 /* Starts to connect; on_connect tells. Writes are kept until then. 0 or UV_E* (then no callback).
  */
 int stream_connect(struct stream *, const struct sockaddr *);

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -12,7 +14,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 
-enum { POLL_MS = 50 };
+enum { POLL_MS = 50, LAST_WAIT_MS = 1000 };
 
 struct ring {
     _Alignas(64) _Atomic uint64_t head; /* written by the worker */
@@ -46,17 +48,34 @@ void access_log_add(struct access_log *log, size_t worker, struct str line)
     atomic_store_explicit(&r->head, head + line.len, memory_order_release);
 }
 
-static void write_all(int fd, const char *bytes, size_t len)
+/* Waits until the descriptor takes bytes. False: it does not, and we are to stop. A reader that
+ * stopped reading must not keep the process from ending. */
+static bool may_write(struct access_log *log)
+{
+    for (int waited_ms = 0; !atomic_load(&log->stop) || waited_ms < LAST_WAIT_MS;) {
+        struct pollfd p = {.fd = log->fd, .events = POLLOUT};
+        if (poll(&p, 1, POLL_MS) > 0)
+            return true;
+        waited_ms += atomic_load(&log->stop) ? POLL_MS : 0;
+    }
+    return false;
+}
+
+/* In pieces that a pipe with room takes whole, so that a write does not block. */
+static bool write_all(struct access_log *log, const char *bytes, size_t len)
 {
     while (len > 0) {
-        ssize_t n = write(fd, bytes, len);
+        if (!may_write(log))
+            return false;
+        ssize_t n = write(log->fd, bytes, len < PIPE_BUF ? len : PIPE_BUF);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return; /* a full disk: these lines are lost, the next may do */
+            return true; /* a full disk: these lines are lost, the next may do */
         bytes += n;
         len -= (size_t)n;
     }
+    return true;
 }
 
 static void drain(struct access_log *log, struct ring *r)
@@ -69,7 +88,8 @@ static void drain(struct access_log *log, struct ring *r)
         size_t n = ACCESS_LOG_RING_BYTES - at;
         if (n > head - tail)
             n = (size_t)(head - tail);
-        write_all(log->fd, r->bytes + at, n);
+        if (!write_all(log, r->bytes + at, n))
+            break;
         tail += n;
     }
     atomic_store_explicit(&r->tail, tail, memory_order_release);

@@ -51,13 +51,8 @@ static void balance_upload(struct exchange *ex)
 {
     bool full = stream_pending(&ex->up->stream) > (ex->up->stream.connecting ? LOOP_READ_BYTES : 0);
 
-    if (ex->request.done || ex->upload_broken)
-        full = false;
-    if (full && !ex->client_paused)
-        stream_pause(&ex->client->stream);
-    else if (!full && ex->client_paused)
-        stream_read(&ex->client->stream);
-    ex->client_paused = full;
+    ex->client->upload_paused = full && !ex->request.done && !ex->upload_broken;
+    client_update_reading(ex->client);
 }
 
 /* The head (when `with_head`) and the body's bytes in as few writes as the framing allows.
@@ -66,6 +61,7 @@ static enum body_result send_request(struct exchange *ex, bool with_head, struct
                                      ssize_t *ret_status)
 {
     enum body_result result;
+    bool was_done = ex->request.done;
 
     *ret_status = 0;
     do {
@@ -83,6 +79,8 @@ static enum body_result send_request(struct exchange *ex, bool with_head, struct
         }
     } while (result == BODY_AGAIN);
     ex->progress_ns = ex->worker->loop.now_ns;
+    if (ex->request.done && !was_done)
+        ex->request_done_ns = ex->progress_ns;
     return result;
 }
 
@@ -127,9 +125,25 @@ static void too_large(struct exchange *ex)
                       "the body is larger than limits.body");
 }
 
+/* We have run out of something: not the endpoint's fault. */
+static bool is_exhaustion(int status)
+{
+    return status == UV_EMFILE || status == UV_ENFILE || status == UV_ENOBUFS ||
+           status == UV_ENOMEM || status == UV_EADDRNOTAVAIL;
+}
+
 static void connect_failed(struct exchange *ex, int status)
 {
     char message[160];
+
+    if (is_exhaustion(status)) {
+        stat_add(&ex->worker->stats.overloaded, 1);
+        snprintf(message, sizeof(message), "sluice has run out of resources: %s",
+                 uv_strerror(status));
+        /* Settled like a client's abort: it counts against nobody. */
+        exchange_fail(ex, OUTCOME_CLIENT_ABORT, 503, "overloaded", message);
+        return;
+    }
 
     snprintf(message, sizeof(message), "cannot connect to %s: %s",
              version_of(ex)->endpoints[ex->endpoint].authority, uv_strerror(status));
@@ -145,6 +159,8 @@ void attempt_start(struct exchange *ex, struct str *body)
 
     ex->endpoint = choose_endpoint(ex);
     pool_of(ex)->in_flight++;
+    recorder_dispatch(ex->worker->shard, &ex->ticket, ex->route->rollout, ex->epoch, ex->variant,
+                      ex->worker->loop.now_ns);
     if (!take_connection(ex, false, &status)) {
         connect_failed(ex, status);
         return;

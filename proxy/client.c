@@ -48,9 +48,23 @@ static void peer_text(struct client *c)
         (void)uv_ip_name((const struct sockaddr *)&address, c->peer, sizeof(c->peer));
 }
 
-void client_accept(struct listener *l)
+/* The one place that decides: while a request is under way bytes of the next are held, one read of
+ * them at most; a body is read while the endpoint takes it. */
+void client_update_reading(struct client *c)
 {
-    struct worker *w = l->worker;
+    bool busy = c->state == CLIENT_EXCHANGE || c->state == CLIENT_FLUSHING;
+    bool want = !busy || (c->held_len == 0 && !(c->state == CLIENT_EXCHANGE && c->upload_paused));
+
+    if (c->stream.closing)
+        return;
+    if (want)
+        stream_read(&c->stream);
+    else
+        stream_pause(&c->stream);
+}
+
+void client_accept(struct worker *w, int fd)
+{
     struct client *c = xcalloc(1, sizeof(*c));
 
     c->worker = w;
@@ -60,11 +74,14 @@ void client_accept(struct listener *l)
     stat_add(&w->stats.connections, 1);
     stat_add(&w->stats.connections_active, 1);
     uint64_t active = atomic_fetch_add(&w->shared->connections_active, 1) + 1;
-    if (stream_accept(&c->stream, (uv_stream_t *)&l->tcp) != 0 || w->draining) {
+    uint64_t sockets = atomic_fetch_add(&w->shared->sockets, 1) + 1;
+    uint64_t sockets_max = w->shared->sockets_max;
+    if (stream_adopt(&c->stream, fd) != 0 || w->draining) {
         stream_close(&c->stream);
         return;
     }
-    if (active > w->shared->config->limits.connections) {
+    /* An eighth is kept for the endpoints' side: a client without one is of no use. */
+    if (active > w->shared->config->limits.connections || sockets > sockets_max - sockets_max / 8) {
         stat_add(&w->stats.refused_connections, 1);
         stream_close(&c->stream);
         return;
@@ -153,8 +170,8 @@ static void feed(struct client *c, struct str bytes, size_t scanned)
     while (c->state == CLIENT_WAITING && !c->stream.closing) {
         if (!c->in_head) {
             bytes = skip_empty_lines(bytes);
-            if (bytes.len == 0)
-                break;
+            if (bytes.len == 0 || (bytes.len == 1 && bytes.ptr[0] == '\r'))
+                break; /* a CR alone may be half an empty line */
             c->in_head = true;
             enlist(c, &c->worker->in_heads);
         }
@@ -165,13 +182,11 @@ static void feed(struct client *c, struct str bytes, size_t scanned)
     c->feeding = false;
     if (c->stream.closing)
         return;
-    if (bytes.len == 0 || c->state == CLIENT_LINGERING) {
+    if (bytes.len == 0 || c->state == CLIENT_LINGERING)
         drop_held(c);
-        return;
-    }
-    hold(c, bytes);
-    if (c->state != CLIENT_WAITING)
-        stream_pause(&c->stream); /* pipelined: its turn comes */
+    else
+        hold(c, bytes);
+    client_update_reading(c);
 }
 
 static void on_bytes(struct stream *s, struct str bytes)
@@ -187,7 +202,7 @@ static void on_bytes(struct stream *s, struct str bytes)
     }
     if (c->state != CLIENT_WAITING) {
         hold(c, bytes);
-        stream_pause(s);
+        client_update_reading(c);
         return;
     }
     size_t scanned = c->held_len;
@@ -206,12 +221,12 @@ static void next_request(struct client *c)
         return;
     if (c->held_len > 0)
         feed(c, (struct str){c->held, c->held_len}, 0);
-    if (c->stream.closing || c->state != CLIENT_WAITING)
+    if (c->stream.closing)
         return;
-    if (c->ended || (c->worker->draining && !c->in_head))
+    if (c->state == CLIENT_WAITING && (c->ended || (c->worker->draining && !c->in_head)))
         close_client(c);
     else
-        stream_read(&c->stream);
+        client_update_reading(c);
 }
 
 static void linger(struct client *c)
@@ -225,12 +240,13 @@ static void linger(struct client *c)
     enlist(c, &c->worker->lingering);
     if (!c->feeding)
         drop_held(c);
-    stream_read(&c->stream);
+    client_update_reading(c);
 }
 
 void client_done(struct client *c, bool keep_alive, bool body_coming)
 {
     c->exchange = NULL;
+    c->upload_paused = false;
     if (!keep_alive || body_coming) {
         /* Never close at once: unread bytes would make the kernel reset the answer away. */
         linger(c);
@@ -239,6 +255,7 @@ void client_done(struct client *c, bool keep_alive, bool body_coming)
     if (stream_pending(&c->stream) > 0) {
         c->state = CLIENT_FLUSHING;
         enlist(c, &c->worker->lingering);
+        client_update_reading(c);
         return;
     }
     next_request(c);
@@ -302,6 +319,7 @@ static void on_closed(struct stream *s)
     c->worker->clients--;
     stat_add(&c->worker->stats.connections_active, -1);
     atomic_fetch_sub(&c->worker->shared->connections_active, 1);
+    atomic_fetch_sub(&c->worker->shared->sockets, 1);
     drop_held(c);
     free(c);
 }

@@ -22,16 +22,19 @@ struct client {
     struct list link; /* worker.waiting, .in_heads or .lingering */
     int64_t since_ns; /* in that list; of the first byte of a head, when one began */
     enum client_state state;
-    bool in_head; /* a byte of the next head came */
-    bool feeding; /* on the stack: do not recurse */
-    bool ended;   /* its FIN came */
-    char *held;   /* a head that began, or pipelined bytes */
+    bool in_head;       /* a byte of the next head came */
+    bool feeding;       /* on the stack: do not recurse */
+    bool ended;         /* its FIN came */
+    bool upload_paused; /* the endpoint does not take its body as fast as it comes */
+    char *held;         /* a head that began, or pipelined bytes */
     size_t held_len;
     char peer[46];
 };
 
-/* Accepts one connection of the listener. */
-void client_accept(struct listener *);
+/* Takes over an accepted descriptor. */
+void client_accept(struct worker *, int fd);
+/* Reads from the client or not, as its state asks. After every change of it. */
+void client_update_reading(struct client *);
 
 /* The answer is complete (as far as writing goes). Closes when !keep_alive; lingers first when the
  * request's body may still be coming. */

@@ -1,6 +1,7 @@
-/* The life of a request: begin, end, time out, be written down. Sending stands in attempt.c, the
- * answer in response.c. The surprising part: every event handler may end the exchange, which hands
- * the client on to its next request at once; nothing touches the exchange after such a call.
+/* The life of a request: begin, end, be written down. Sending stands in attempt.c, the answer in
+ * response.c, its time limits in timeouts.c. The surprising part: every event handler may end the
+ * exchange, which hands the client on to its next request at once; nothing touches the exchange
+ * after such a call.
  */
 #include "proxy/exchange.h"
 
@@ -12,11 +13,6 @@
 #include "proxy/split.h"
 
 enum { SPARE_MAX = 1024, HALF_CLOSE_MS = 50 };
-
-static const struct policy_upstream *timeouts(const struct exchange *ex)
-{
-    return &ex->route->policy->upstream;
-}
 
 void exchange_enter(struct exchange *ex, enum exchange_state next)
 {
@@ -31,7 +27,7 @@ static struct exchange *take(struct worker *w)
 
     if (ex == NULL) {
         ex = xcalloc(1, sizeof(*ex));
-        strbuf_init(&ex->head, 256 * 1024);
+        strbuf_init(&ex->head, 2 * w->shared->config->limits.head_bytes + HEAD_EXTRA_BYTES);
         return ex;
     }
     w->spare = ex->next;
@@ -138,6 +134,8 @@ void exchange_fail(struct exchange *ex, enum outcome_kind kind, int status, cons
     CHECK(ex->state == EX_ATTEMPTING);
     memcpy(request_id, ex->request_id, sizeof(request_id));
     ex->status = status;
+    if (status == 503)
+        e.retry_after_s = 1;
     attempt_settle(ex, kind, false);
     struct client *c = finish(ex, kind);
     client_answer(c, &e, !e.close, body_coming);
@@ -166,11 +164,11 @@ void exchange_complete(struct exchange *ex, bool surplus)
 {
     enum outcome_kind kind = outcome_of_status(ex->status);
     bool body_coming = !ex->request.done;
-    bool keep = ex->client_keep_alive && ex->response_as != FRAMING_CLOSE && !body_coming &&
-                !ex->worker->draining;
+    bool keep = ex->keep_announced && !body_coming && !ex->worker->draining;
 
     attempt_settle(ex, kind,
-                   ex->upstream_keep_alive && !surplus && !body_coming && !ex->upload_broken);
+                   ex->upstream_keep_alive && !surplus && !body_coming && !ex->upload_broken &&
+                       stream_pending(&ex->up->stream) == 0);
     client_done(finish(ex, kind), keep, body_coming);
 }
 
@@ -181,7 +179,7 @@ void exchange_client_end(struct exchange *ex, int status)
     /* A FIN right behind a whole request is a half-close (as `printf | nc` makes): it is answered.
      * One that comes later, or within the request, is a client that went away. */
     if (status == 0 && ex->request.done && !ex->half_closed &&
-        now_ns - ex->start_ns < HALF_CLOSE_MS * NS_PER_MS) {
+        now_ns - ex->request_done_ns < HALF_CLOSE_MS * NS_PER_MS) {
         ex->half_closed = true;
         ex->client_keep_alive = false;
         return;
@@ -235,6 +233,7 @@ static void fill(struct exchange *ex, struct client *c, const struct route *rout
     ex->connect_ns = -1;
     body_init(&ex->request, h->framing, h->length);
     ex->request_as = h->framing;
+    ex->request_done_ns = ex->start_ns;
     forward_request_id(h, &w->rng, ex->request_id);
     str_copy(ex->method, sizeof(ex->method), h->method);
     str_copy(ex->path, sizeof(ex->path), h->path);
@@ -245,7 +244,6 @@ static void fill(struct exchange *ex, struct client *c, const struct route *rout
         .request_id = ex->request_id};
     forward_request_head(&r, &ex->head);
     list_init(&ex->link);
-    list_push(&w->exchanges, &ex->link);
 }
 
 void exchange_start(struct client *c, const struct head *h, struct str *rest)
@@ -267,65 +265,19 @@ void exchange_start(struct client *c, const struct head *h, struct str *rest)
     struct exchange *ex = take(w);
     c->exchange = ex;
     fill(ex, c, route, h);
+    if (ex->head.overflow) { /* never a part of a head */
+        c->exchange = NULL;
+        put_back(w, ex);
+        stat_add(&w->stats.rejected, 1);
+        answer_unrouted(c, h, 431, "head_too_large", "the head is too large to be sent on");
+        return;
+    }
+    list_push(&w->exchanges, &ex->link);
     stat_add(&w->stats.requests_active, 1);
     struct weight_now weight = weight_read(&w->shared->weights[route->rollout]);
+    ex->epoch = weight.epoch;
     ex->variant = route->versions[VARIANT_CANARY].endpoint_count == 0
                       ? VARIANT_STABLE
                       : split_pick(rng_u64(&w->rng), weight.weight_bp);
-    recorder_dispatch(w->shard, &ex->ticket, route->rollout, weight.epoch, ex->variant,
-                      w->loop.now_ns);
     attempt_start(ex, rest);
-}
-
-/* --- time --- */
-
-static void sweep_attempting(struct exchange *ex, int64_t now_ns)
-{
-    const struct policy_upstream *t = timeouts(ex);
-
-    if (ex->up->stream.connecting) {
-        if (now_ns - ex->attempt_ns > t->connect_timeout_ns)
-            exchange_fail(ex, OUTCOME_CONNECT, 504, "upstream_connect_timeout",
-                          "the upstream did not accept the connection within connect_timeout");
-    } else if (ex->sent_ns != 0) {
-        if (now_ns - ex->sent_ns > t->first_byte_timeout_ns)
-            exchange_fail(ex, OUTCOME_TIMEOUT, 504, "upstream_timeout",
-                          "the upstream did not answer within first_byte_timeout");
-    } else if (now_ns - ex->progress_ns > t->idle_timeout_ns) {
-        if (ex->client_paused || ex->request.done)
-            exchange_fail(ex, OUTCOME_TIMEOUT, 504, "upstream_timeout",
-                          "the upstream did not take the request within idle_timeout");
-        else
-            exchange_fail(ex, OUTCOME_CLIENT_ABORT, 408, "request_timeout",
-                          "the request's body did not arrive within idle_timeout");
-    }
-}
-
-static void sweep_responding(struct exchange *ex, int64_t now_ns)
-{
-    if (now_ns - ex->progress_ns <= timeouts(ex)->idle_timeout_ns)
-        return;
-    if (ex->paused_ns != 0)
-        exchange_abort(ex); /* it is the client that does not read */
-    else
-        exchange_break(ex, OUTCOME_STALLED);
-}
-
-void exchange_sweep(struct exchange *ex, int64_t now_ns)
-{
-    if (ex->paused_ns != 0) /* a client that does not read makes nobody slow */
-        ex->ticket.unread_ns = ex->unread_ns + now_ns - ex->paused_ns;
-    if (now_ns - ex->start_ns > timeouts(ex)->total_timeout_ns) {
-        if (ex->state == EX_ATTEMPTING)
-            exchange_fail(ex, OUTCOME_TIMEOUT, 504, "upstream_timeout",
-                          "the request took longer than total_timeout");
-        else if (ex->paused_ns != 0)
-            exchange_abort(ex);
-        else
-            exchange_break(ex, OUTCOME_TIMEOUT);
-    } else if (ex->state == EX_ATTEMPTING) {
-        sweep_attempting(ex, now_ns);
-    } else {
-        sweep_responding(ex, now_ns);
-    }
 }

@@ -34,13 +34,16 @@ struct exchange {
     int status;      /* of the answer; 0: none yet */
     uint8_t interim; /* 1xx heads seen */
     bool bare;       /* idempotent and without a body: may be sent again on a stale connection */
-    bool to_head, http10, client_keep_alive, client_paused;
-    bool upload_broken; /* the endpoint stopped taking the request; its answer may still come */
+    bool to_head, http10, client_keep_alive;
+    bool keep_announced; /* the answer's head did not say `Connection: close` */
+    bool upload_broken;  /* the endpoint stopped taking the request; its answer may still come */
     bool upstream_keep_alive, half_closed;
     struct body request, response;
     enum framing request_as, response_as;
     struct strbuf head; /* what was sent upstream, for a second try */
     struct recorder_ticket ticket;
+    uint32_t epoch; /* of the weight it was routed with */
+    int64_t request_done_ns;
     int64_t start_ns, attempt_ns, sent_ns, first_byte_ns, progress_ns, connect_ns;
     int64_t paused_ns, unread_ns; /* the client is not reading since; and was not before, in sum */
     char request_id[REQUEST_ID_MAX + 1];
@@ -70,6 +73,8 @@ void exchange_cut(struct exchange *);
 
 /* --- between the files of the machine: exchange.c, attempt.c, response.c --- */
 
+/* Whether it is the client (and not the endpoint) that everybody waits for. */
+bool exchange_awaits_client(const struct exchange *);
 /* The only function that changes the state. */
 void exchange_enter(struct exchange *, enum exchange_state next);
 /* Chooses an endpoint and sends the head and what is there of the body. Ends the exchange with 502

@@ -143,7 +143,9 @@ void forward_request_head(const struct forward_request *r, struct strbuf *out)
 void forward_response_head(const struct forward_response *r, struct strbuf *out)
 {
     const struct head *h = r->head;
-    bool drop[FIELD_ID_COUNT] = {[FIELD_VIA] = true, [FIELD_X_SLUICE_VERSION] = true};
+    bool drop[FIELD_ID_COUNT] = {[FIELD_VIA] = true,
+                                 [FIELD_X_SLUICE_VERSION] = true,
+                                 [FIELD_CONTENT_LENGTH] = h->status == 204}; /* RFC 9110, 8.6 */
 
     strbuf_addf(out, "HTTP/1.1 %d ", h->status);
     strbuf_add(out, h->reason);

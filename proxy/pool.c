@@ -54,6 +54,7 @@ static void on_closed(struct stream *s)
     struct upstream *up = upstream_of(s);
 
     up->worker->upstreams--;
+    atomic_fetch_sub(&up->worker->shared->sockets, 1);
     free(up->held);
     free(up);
 }
@@ -83,8 +84,12 @@ struct upstream *pool_connect(struct worker *w, struct pool *p,
                               const struct route_endpoint *endpoint, struct exchange *ex,
                               int *ret_status)
 {
+    if (atomic_fetch_add(&w->shared->sockets, 1) >= w->shared->sockets_max) {
+        atomic_fetch_sub(&w->shared->sockets, 1);
+        *ret_status = UV_EMFILE;
+        return NULL;
+    }
     struct upstream *up = xcalloc(1, sizeof(*up));
-
     stream_init(&up->stream, &w->loop, &events);
     w->upstreams++;
     up->worker = w;

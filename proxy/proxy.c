@@ -7,14 +7,19 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "base/log.h"
 #include "proxy/worker.h"
+
+enum { BACKLOG = 4096 };
 
 struct proxy {
     struct shared shared;
@@ -81,7 +86,7 @@ static int bind_failed(const struct config_address *a, int fd, int error, struct
     return code;
 }
 
-/* A bound socket, or -errno. `first`: bound alone once, since SO_REUSEPORT would share the port
+/* A listening socket, or -errno. `first`: bound alone once, since SO_REUSEPORT would share the port
  * with another sluice of the same user without a word. */
 static int bind_one(const struct config_address *a, uint16_t port, bool first, struct error *reterr)
 {
@@ -102,7 +107,7 @@ static int bind_one(const struct config_address *a, uint16_t port, bool first, s
         return bind_one(a, port, false, reterr);
     }
     setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-    if (bind(fd, (struct sockaddr *)&address, (socklen_t)len) != 0)
+    if (bind(fd, (struct sockaddr *)&address, (socklen_t)len) != 0 || listen(fd, BACKLOG) != 0)
         return bind_failed(a, fd, errno, reterr);
     return fd;
 }
@@ -144,6 +149,26 @@ static void free_shared(struct proxy *p)
     free(p);
 }
 
+/* Descriptors for everything that is not a client or an endpoint. */
+enum { DESCRIPTOR_RESERVE = 128 };
+
+static uint64_t sockets_max(const struct config *config)
+{
+    struct rlimit limit;
+    uint64_t max = UINT32_MAX;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        max = limit.rlim_cur > 2 * DESCRIPTOR_RESERVE ? limit.rlim_cur - DESCRIPTOR_RESERVE
+                                                      : limit.rlim_cur / 2;
+    if (config->limits.connections > max - max / 8)
+        log_warn("proxy.connections_limited",
+                 F("limits.connections", LOG_U64(config->limits.connections)),
+                 F("possible", LOG_U64(max - max / 8)),
+                 F("note", LOG_STR("RLIMIT_NOFILE allows no more: raise it (ulimit -n) or lower "
+                                   "proxy.limits.connections")));
+    return max;
+}
+
 static int prepare(struct proxy *p, const struct proxy_options *o, struct error *reterr)
 {
     const struct config *config = o->set->config;
@@ -154,6 +179,7 @@ static int prepare(struct proxy *p, const struct proxy_options *o, struct error 
     p->shared.config = config;
     p->shared.recorder = o->recorder;
     p->shared.clock = o->clock;
+    p->shared.sockets_max = sockets_max(config);
     p->shared.weights = aligned_alloc(64, (o->set->count + 1) * sizeof(struct weight));
     if (p->shared.weights == NULL)
         abort();
@@ -171,6 +197,7 @@ int proxy_start(const struct proxy_options *o, struct proxy **ret, struct error 
 
     if (p == NULL)
         abort();
+    signal(SIGPIPE, SIG_IGN); /* libuv writes with write(2) */
     memset(p, 0, sizeof(*p));
     int *fds = xmalloc(o->workers * listeners * sizeof(*fds));
     int status = prepare(p, o, reterr);
@@ -229,6 +256,7 @@ void proxy_worker_stats(const struct proxy *p, size_t worker, struct proxy_worke
         .unmatched = atomic_load(&w->stats.unmatched),
         .rejected = atomic_load(&w->stats.rejected),
         .refused_connections = atomic_load(&w->stats.refused_connections),
+        .overloaded = atomic_load(&w->stats.overloaded),
     };
 }
 

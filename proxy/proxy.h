@@ -48,6 +48,7 @@ struct proxy_worker_stats {
     uint64_t unmatched;
     uint64_t rejected;            /* refused as malformed, too large or too slow */
     uint64_t refused_connections; /* over limits.connections */
+    uint64_t overloaded; /* answered 503: no descriptor or memory left for an upstream connection */
 };
 size_t proxy_workers(const struct proxy *);
 void proxy_worker_stats(const struct proxy *, size_t worker, struct proxy_worker_stats *ret);

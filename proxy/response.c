@@ -6,7 +6,7 @@
 #include "base/arena.h"
 #include "proxy/exchange.h"
 
-enum { RESPONSE_HEAD_MAX = 64 * 1024, INTERIM_MAX = 16 };
+enum { INTERIM_MAX = 16, PATIENCE_MS = 1000 };
 
 static void malformed(struct exchange *ex, const char *why)
 {
@@ -67,6 +67,8 @@ static void send_down(struct exchange *ex, bool with_head, struct str bytes)
             malformed(ex, "its chunked coding is broken");
             return;
         }
+        if (ex->state == EX_ATTEMPTING)
+            exchange_enter(ex, EX_RESPONDING); /* here the first byte goes out */
         if (out.count > 0 && stream_write(&ex->client->stream, out.bufs, out.count) < 0) {
             exchange_abort(ex);
             return;
@@ -83,7 +85,6 @@ static void respond(struct exchange *ex, const struct head *h, struct str rest)
 {
     struct worker *w = ex->worker;
 
-    exchange_enter(ex, EX_RESPONDING);
     ex->status = h->status;
     ex->first_byte_ns = w->loop.now_ns;
     ex->response_as = frame_for_client(ex, h);
@@ -100,6 +101,11 @@ static void respond(struct exchange *ex, const struct head *h, struct str rest)
     };
     strbuf_reset(&w->scratch);
     forward_response_head(&r, &w->scratch);
+    if (w->scratch.overflow) {
+        malformed(ex, "its head is too large");
+        return;
+    }
+    ex->keep_announced = keep;
     send_down(ex, true, rest);
 }
 
@@ -117,7 +123,7 @@ static bool interim(struct exchange *ex, const struct head *h)
     strbuf_reset(out);
     forward_interim_head(h, out);
     uv_buf_t buf = uv_buf_init(out->ptr, (unsigned)out->len);
-    if (stream_write(&ex->client->stream, &buf, 1) < 0) {
+    if (!out->overflow && stream_write(&ex->client->stream, &buf, 1) < 0) {
         exchange_abort(ex);
         return false;
     }
@@ -141,11 +147,12 @@ static void read_heads(struct exchange *ex, struct str bytes, size_t scanned)
 {
     struct head *h = &ex->worker->response_head;
     struct upstream *up = ex->up;
+    uint64_t max = ex->worker->shared->config->limits.head_bytes;
     const char *why;
 
     for (;;) {
         ptrdiff_t end = head_end(bytes, scanned);
-        if (end < 0 || end > RESPONSE_HEAD_MAX || (end == 0 && bytes.len > RESPONSE_HEAD_MAX)) {
+        if (end < 0 || (uint64_t)end > max || (end == 0 && bytes.len > max)) {
             malformed(ex, end < 0 ? "its head has a bare LF or a NUL" : "its head is too large");
             return;
         }
@@ -201,6 +208,13 @@ void exchange_upstream_end(struct exchange *ex, int status)
     if (ex->state == EX_ATTEMPTING) {
         if (attempt_again(ex))
             return;
+        if (status == 0 && exchange_awaits_client(ex) &&
+            ex->worker->loop.now_ns - ex->progress_ns > PATIENCE_MS * NS_PER_MS) {
+            /* It waited for the rest of the request, as we did, and gave up first. */
+            exchange_fail(ex, OUTCOME_CLIENT_ABORT, 408, "request_timeout",
+                          "the request's body did not arrive in time");
+            return;
+        }
         exchange_fail(ex, OUTCOME_RESET, 502, "upstream_reset",
                       "the upstream closed the connection before it answered");
         return;

@@ -114,7 +114,14 @@ static int resolve(const struct policy_endpoint *from, struct route_endpoint *to
         error_hint(reterr, "check the name, or write the address");
         return code;
     }
-    memcpy(&to->address, found->ai_addr, found->ai_addrlen);
+    /* One address per name: of several the first IPv4 one, since a server that listens on
+     * 127.0.0.1 only is still called localhost. */
+    const struct addrinfo *use = found;
+    while (use->ai_next != NULL && use->ai_family != AF_INET)
+        use = use->ai_next;
+    if (use->ai_family != AF_INET)
+        use = found;
+    memcpy(&to->address, use->ai_addr, use->ai_addrlen);
     freeaddrinfo(found);
     to->authority = from->authority;
     to->weight = from->weight;

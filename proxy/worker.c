@@ -7,20 +7,18 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
-#include "base/log.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
 #include "proxy/pool.h"
 
-enum { SWEEP_MS = 100, BACKLOG = 4096 };
+enum { SWEEP_MS = 100 };
 
-static void on_connection(uv_stream_t *server, int status)
+static void on_accept(struct acceptor *a, int fd)
 {
-    struct listener *l = CONTAINER_OF(server, struct listener, tcp);
+    struct worker *w = a->arg;
 
-    loop_turn(&l->worker->loop);
-    if (status == 0)
-        client_accept(l);
+    loop_turn(&w->loop);
+    client_accept(w, fd);
 }
 
 static void sweep_exchanges(struct worker *w, int64_t now_ns)
@@ -39,11 +37,10 @@ static void expire_pools(struct worker *w, int64_t now_ns)
         pool_expire(&w->pools[i], now_ns);
 }
 
-static void close_listeners(struct worker *w)
+static void close_acceptors(struct worker *w)
 {
-    for (size_t i = 0; i < w->listener_count; i++)
-        if (!uv_is_closing((uv_handle_t *)&w->listeners[i].tcp))
-            uv_close((uv_handle_t *)&w->listeners[i].tcp, NULL);
+    for (size_t i = 0; i < w->acceptor_count; i++)
+        acceptor_close(&w->acceptors[i], NULL);
 }
 
 /* Draining ends when nothing is under way, or at its deadline, when what is left is cut. */
@@ -55,7 +52,7 @@ static void drain_step(struct worker *w, int64_t now_ns)
         return;
     if (!w->draining) {
         w->draining = true;
-        close_listeners(w);
+        close_acceptors(w);
         expire_pools(w, INT64_MAX);
     }
     client_close_idle(w, false);
@@ -96,19 +93,6 @@ static void on_wake(uv_async_t *async)
     drain_step(w, loop_turn(&w->loop));
 }
 
-static void open_listeners(struct worker *w, const int *fds)
-{
-    for (size_t i = 0; i < w->listener_count; i++) {
-        struct listener *l = &w->listeners[i];
-        l->worker = w;
-        CHECK(uv_tcp_init(&w->loop.uv, &l->tcp) == 0);
-        CHECK(uv_tcp_open(&l->tcp, fds[i]) == 0);
-        int status = uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
-        if (status < 0)
-            log_error("listener.failed", F("error", LOG_STR(uv_strerror(status))));
-    }
-}
-
 struct worker *worker_new(struct shared *shared, size_t index, const int *fds, size_t count)
 {
     struct worker *w = aligned_alloc(64, (sizeof(*w) + 63) / 64 * 64);
@@ -129,10 +113,11 @@ struct worker *worker_new(struct shared *shared, size_t index, const int *fds, s
     list_init(&w->in_heads);
     list_init(&w->lingering);
     list_init(&w->exchanges);
-    strbuf_init(&w->scratch, 256 * 1024);
-    w->listeners = xcalloc(count, sizeof(*w->listeners));
-    w->listener_count = count;
-    open_listeners(w, fds);
+    strbuf_init(&w->scratch, 2 * shared->config->limits.head_bytes + HEAD_EXTRA_BYTES);
+    w->acceptors = xcalloc(count, sizeof(*w->acceptors));
+    w->acceptor_count = count;
+    for (size_t i = 0; i < count; i++)
+        CHECK(acceptor_open(&w->acceptors[i], &w->loop.uv, fds[i], on_accept, w) == 0);
     CHECK(uv_timer_init(&w->loop.uv, &w->sweep) == 0);
     CHECK(uv_timer_start(&w->sweep, on_sweep, SWEEP_MS, SWEEP_MS) == 0);
     CHECK(uv_async_init(&w->loop.uv, &w->wake, on_wake) == 0);
@@ -174,7 +159,7 @@ void worker_free(struct worker *w)
     }
     loop_deinit(&w->loop);
     strbuf_deinit(&w->scratch);
-    free(w->listeners);
+    free(w->acceptors);
     free(w->pools);
     free(w);
 }

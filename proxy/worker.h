@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/rng.h"
 #include "base/strbuf.h"
+#include "net/acceptor.h"
 #include "net/head.h"
 #include "net/loop.h"
 #include "proxy/access_log.h"
@@ -29,6 +30,8 @@ struct shared {
     struct access_log *access_log; /* NULL: off */
     const struct clock *clock;
     _Alignas(64) _Atomic uint64_t connections_active; /* process-wide, for limits.connections */
+    _Atomic uint64_t sockets;                         /* clients' and endpoints', process-wide */
+    uint64_t sockets_max; /* what RLIMIT_NOFILE leaves beside files, the admin API and a reserve */
 };
 
 /* Idle connections to one endpoint, and what is on the way to it from this worker. */
@@ -37,11 +40,8 @@ struct pool {
     uint32_t idle_count, in_flight;
 };
 
-struct listener {
-    uv_tcp_t tcp;
-    struct worker *worker;
-    int fd; /* bound; -1 once uv has it */
-};
+/* What a head may grow by on its way through, at most; a head of limits.head doubles at worst. */
+enum { HEAD_EXTRA_BYTES = 8 * 1024 };
 
 struct exchange;
 
@@ -58,8 +58,8 @@ struct worker {
     struct list exchanges;  /* under way */
     struct exchange *spare; /* free list */
     size_t spare_count;
-    struct listener *listeners;
-    size_t listener_count;
+    struct acceptor *acceptors;
+    size_t acceptor_count;
     uv_timer_t sweep;
     uv_async_t wake;
     _Atomic int64_t drain_deadline_ns; /* 0: running; else: no new connections, end by then */
@@ -70,7 +70,7 @@ struct worker {
     struct head request_head, response_head; /* of the message being handled in this callback */
     _Alignas(64) struct {
         _Atomic uint64_t connections, connections_active, requests, requests_active,
-            upstream_connections, unmatched, rejected, refused_connections;
+            upstream_connections, unmatched, rejected, refused_connections, overloaded;
     } stats; /* written by this worker, read by anyone */
 };
 
@@ -82,7 +82,7 @@ static inline void stat_add(_Atomic uint64_t *counter, int64_t by)
                           memory_order_relaxed);
 }
 
-/* Takes over the bound descriptors. The worker runs until it was told to drain and is empty. */
+/* Takes over the listening descriptors. The worker runs until it was told to drain and is empty. */
 struct worker *worker_new(struct shared *, size_t index, const int *fds, size_t count);
 int worker_run(struct worker *); /* starts the thread; 0 or -errno */
 /* All timeouts, once. The worker's timer calls it each 100 ms; a test that steps the loop by hand

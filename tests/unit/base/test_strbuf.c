@@ -23,12 +23,14 @@ static void test_appends_until_the_maximum(void **state)
     assert_false(strbuf_add(&b, STR("def"))); /* dropped whole */
     assert_true(b.overflow);
     assert_string_equal(strbuf_cstr(&b), "abc");
-    assert_true(strbuf_addf(&b, "%d", 42));
-    assert_false(strbuf_add_char(&b, '!'));
+    assert_false(strbuf_add_char(&b, '!')); /* it would fit, but not after a hole */
+    assert_string_equal(strbuf_cstr(&b), "abc");
+    strbuf_reset(&b);
+    assert_false(b.overflow);
+    assert_true(strbuf_addf(&b, "abc%d", 42));
     assert_string_equal(strbuf_cstr(&b), "abc42");
     assert_int_equal(strbuf_str(&b).len, 5);
     strbuf_reset(&b);
-    assert_false(b.overflow);
     assert_string_equal(strbuf_cstr(&b), "");
     assert_false(strbuf_addf(&b, "%s", "longer than five"));
     strbuf_deinit(&b);

@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -43,19 +44,6 @@ static int listen_on_loopback(uint16_t *ret_port)
     assert_true(fd >= 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
     assert_int_equal(listen(fd, 16), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    *ret_port = ntohs(a.sin_port);
-    return fd;
-}
-
-static int bound_socket(uint16_t *ret_port)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(a);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-
-    assert_true(fd >= 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
     *ret_port = ntohs(a.sin_port);
     return fd;
@@ -113,9 +101,10 @@ static int setup(void **state)
                                 .config = f->config,
                                 .weights = &f->weight,
                                 .clock = &f->clock.clock,
+                                .sockets_max = 1000,
                                 .recorder = recorder_new(1, &f->set)};
     assert_int_equal(route_table_new(&f->set, &f->shared.table, NULL), 0);
-    int fd = bound_socket(&f->port);
+    int fd = listen_on_loopback(&f->port);
     f->worker = worker_new(&f->shared, 0, &fd, 1);
     f->client = connect_client(f);
     f->upstream = -1;
@@ -524,6 +513,24 @@ static void test_nobody_listens(void **state)
     assert_outcome(f, OUTCOME_CONNECT, OUTCOME_CONNECT);
 }
 
+static void test_out_of_descriptors_is_nobodys_fault(void **state)
+{
+    struct fixture *f = *state;
+
+    f->shared.sockets_max = 1; /* the client has it */
+    client_send(f, POST "abcd");
+    const char *down = take(f, f->client);
+    assert_starts(down, "HTTP/1.1 503");
+    assert_has(down, "Retry-After: 1\r\n");
+    assert_outcome(f, OUTCOME_CLIENT_ABORT, OUTCOME_CLIENT_ABORT);
+    f->shared.sockets_max = 1000;
+    close(f->client);
+    f->client = connect_client(f);
+    client_send(f, GET); /* and when there are descriptors again, it serves again */
+    upstream_accept(f);
+    assert_has(take(f, f->upstream), "GET /x");
+}
+
 static void test_first_byte_timeout(void **state)
 {
     struct fixture *f = *state;
@@ -576,6 +583,146 @@ static void test_body_that_does_not_come(void **state)
     pass_time(f, 21 * NS_PER_SEC);
     assert_starts(take(f, f->client), "HTTP/1.1 408");
     assert_outcome(f, OUTCOME_CLIENT_ABORT, OUTCOME_CLIENT_ABORT); /* not the endpoint's fault */
+}
+
+static void test_upload_that_stops_after_an_early_answer(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, POST "a");
+    upstream_accept(f);
+    upstream_send(f, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n");
+    pass_time(f, 21 * NS_PER_SEC);
+    assert_has(take(f, f->client), "<reset>");
+    assert_outcome(f, OUTCOME_CLIENT_ABORT, OUTCOME_CLIENT_ABORT); /* it waited for the client */
+}
+
+static void test_body_that_dribbles_past_the_total(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n");
+    upstream_accept(f);
+    for (int i = 0; i < 6; i++) {
+        pass_time(f, 10 * NS_PER_SEC);
+        client_send(f, "a");
+    }
+    pass_time(f, NS_PER_SEC);
+    assert_starts(take(f, f->client), "HTTP/1.1 408");
+    assert_outcome(f, OUTCOME_CLIENT_ABORT, OUTCOME_CLIENT_ABORT);
+}
+
+static void test_endpoint_gives_up_on_a_slow_body(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, POST "a");
+    upstream_accept(f);
+    take(f, f->upstream);
+    pass_time(f, 5 * NS_PER_SEC);
+    close(f->upstream);
+    f->upstream = -1;
+    settle(f);
+    assert_starts(take(f, f->client), "HTTP/1.1 408");
+    assert_outcome(f, OUTCOME_CLIENT_ABORT, OUTCOME_CLIENT_ABORT);
+}
+
+static void test_pipelined_request_whose_body_comes_later(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, GET "POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n12345");
+    upstream_accept(f);
+    take(f, f->upstream);
+    upstream_send(f, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1");
+    assert_has(take(f, f->upstream), "12345");
+    client_send(f, "67890"); /* must be read, though reading was paused for the first answer */
+    assert_string_equal(take(f, f->upstream), "67890");
+    upstream_send(f, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2");
+    assert_has(take(f, f->client), "\r\n\r\n2");
+}
+
+static void test_close_that_was_announced_is_kept(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, POST "a");
+    upstream_accept(f);
+    upstream_send(f, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"); /* before the body came */
+    assert_has(take(f, f->client), "Connection: close\r\n");
+    client_send(f, "bcd" GET);
+    upstream_send(f, "ok");
+    assert_string_equal(take(f, f->client), "ok<eof>");
+    assert_null(strstr(take(f, f->upstream), "GET")); /* nothing after `close` is served */
+}
+
+static void test_half_close_after_a_long_upload(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, POST "ab");
+    upstream_accept(f);
+    fake_clock_advance(&f->clock, 3 * NS_PER_SEC);
+    put(f->client, "cd");
+    shutdown(f->client, SHUT_WR);
+    settle(f);
+    upstream_send(f, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    assert_string_equal(body_of(take(f, f->client)), "ok<eof>");
+}
+
+static void test_reset_after_a_half_close_frees_the_endpoint(void **state)
+{
+    struct fixture *f = *state;
+    struct linger at_once = {.l_onoff = 1};
+
+    put(f->client, GET);
+    shutdown(f->client, SHUT_WR);
+    settle(f);
+    upstream_accept(f);
+    take(f, f->upstream);
+    setsockopt(f->client, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    close(f->client);
+    f->client = -1;
+    settle(f);
+    upstream_send(f, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n");
+    upstream_send(f, "1\r\nx\r\n");
+    const char *up = take(f, f->upstream);
+    assert_true(strstr(up, "<eof>") != NULL || strstr(up, "<reset>") != NULL);
+    assert_outcome(f, OUTCOME_CLIENT_ABORT, OUTCOME_CLIENT_ABORT);
+}
+
+static void test_broken_coding_right_behind_the_head(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, GET);
+    upstream_accept(f);
+    take(f, f->upstream);
+    upstream_send(f, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
+    assert_starts(take(f, f->client), "HTTP/1.1 502"); /* nothing was sent yet: say so */
+    assert_outcome(f, OUTCOME_MALFORMED, OUTCOME_MALFORMED);
+}
+
+static void test_head_that_cannot_be_sent_on_whole(void **state)
+{
+    struct fixture *f = *state;
+    static char big[200 * 1024];
+
+    /* A configuration may allow more than the buffers were made for: never a part of a head. */
+    f->worker->shared->config = f->config;
+    f->config->limits.head_bytes = 1024;
+    client_send(f, GET); /* the spare exchange is made for 1 KiB heads */
+    upstream_accept(f);
+    upstream_send(f, "HTTP/1.1 204 No Content\r\n\r\n");
+    take(f, f->client);
+    f->config->limits.head_bytes = 1024 * 1024;
+    strcpy(big, "POST /big HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nX: ");
+    memset(big + strlen(big), 'x', 100 * 1024);
+    strcat(big, "\r\n\r\nabcd");
+    take(f, f->upstream);
+    client_send(f, big);
+    assert_starts(take(f, f->client), "HTTP/1.1 431");
+    assert_string_equal(take(f, f->upstream), ""); /* nothing of it was sent */
 }
 
 static void test_head_that_does_not_come(void **state)
@@ -723,10 +870,20 @@ int main(void)
         T(test_surplus_never_answers_the_next),
         T(test_stale_connection_is_replaced_for_get),
         T(test_nobody_listens),
+        T(test_out_of_descriptors_is_nobodys_fault),
         T(test_first_byte_timeout),
         T(test_silence_inside_a_stream),
         T(test_total_timeout),
         T(test_body_that_does_not_come),
+        T(test_upload_that_stops_after_an_early_answer),
+        T(test_body_that_dribbles_past_the_total),
+        T(test_endpoint_gives_up_on_a_slow_body),
+        T(test_pipelined_request_whose_body_comes_later),
+        T(test_close_that_was_announced_is_kept),
+        T(test_half_close_after_a_long_upload),
+        T(test_reset_after_a_half_close_frees_the_endpoint),
+        T(test_broken_coding_right_behind_the_head),
+        T(test_head_that_cannot_be_sent_on_whole),
         T(test_head_that_does_not_come),
         T(test_idle_connection_ends),
         T(test_client_that_goes_away),
@@ -735,5 +892,6 @@ int main(void)
         T(test_broken_chunks_are_not_forwarded_whole),
         T(test_slow_reader_stops_the_source),
     };
+    signal(SIGPIPE, SIG_IGN); /* as proxy_start does */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
