@@ -344,6 +344,28 @@ static void add_workers(struct metrics *m)
     }
 }
 
+static void add_worker_splits(struct metrics *m)
+{
+    size_t workers = m->ports->workers(m->ports->ctx);
+
+    prometheus_family(&m->p, "sluice_worker_dispatched_total", "counter",
+                      "Requests sent to each variant by each worker.");
+    for (size_t w = 0; w < workers; w++) {
+        char number[24];
+        snprintf(number, sizeof(number), "%zu", w);
+        for (size_t i = 0; i < m->ports->set->count; i++) {
+            struct recorder_totals totals = {.overflows = 0};
+            m->ports->worker_totals(m->ports->ctx, w, (uint32_t)i, &totals);
+            for (int v = 0; v < VARIANT_COUNT; v++)
+                if (policy_at(m, i)->versions[v].version != NULL)
+                    prometheus_u64(&m->p, "",
+                                   LABELS({"worker", number}, {"rollout", policy_at(m, i)->name},
+                                          {"variant", variant_names[v]}),
+                                   totals.variants[v].dispatched);
+        }
+    }
+}
+
 static void add_one(struct metrics *m, const char *name, const char *type, const char *help,
                     double value)
 {
@@ -390,5 +412,6 @@ void metrics_render(struct metrics *m, struct strbuf *out)
     add_phases(m);
     add_gauges(m);
     add_workers(m);
+    add_worker_splits(m);
     add_process(m);
 }

@@ -50,6 +50,8 @@ struct admin_ports {
                       struct histogram_view *ret);
 
     size_t (*workers)(void *ctx);
+    /* One worker's share of the totals: how even the split is on each. */
+    void (*worker_totals)(void *ctx, size_t worker, uint32_t rollout, struct recorder_totals *ret);
     void (*worker)(void *ctx, size_t index, struct admin_worker *ret);
 
     /* NULL: ready for traffic; otherwise why not ("draining"). */

@@ -115,6 +115,13 @@ static int64_t tick_late_ns(void *ctx)
     return controller_tick_late_ns(run->controller);
 }
 
+static void worker_totals(void *ctx, size_t worker, uint32_t rollout, struct recorder_totals *ret)
+{
+    struct run *run = ctx;
+
+    recorder_shard_totals(run->recorder, worker, rollout, ret);
+}
+
 static void endpoint_totals(void *ctx, uint32_t rollout, enum variant variant, uint32_t endpoint,
                             uint64_t ret[static OUTCOME_KIND_COUNT])
 {
@@ -185,6 +192,7 @@ void run_admin_ports(struct run *run, struct admin_ports *ret)
         .tick_late_ns = tick_late_ns,
         .totals = totals,
         .endpoint_totals = endpoint_totals,
+        .worker_totals = worker_totals,
         .histogram = histogram,
         .workers = workers,
         .worker = worker,

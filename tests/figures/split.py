@@ -1,7 +1,6 @@
-"""How exactly 10 % is 10 %: 100,000 requests, in total and for each connection (which stays with one
-worker), beside the standard error that independent choices would have."""
+"""How exactly 10 % is 10 %: 100,000 requests, in total and for each worker, beside the standard
+error that independent choices would have."""
 
-import collections
 import sys
 
 from setup import Load, Rig, arguments, failures, policy, steps
@@ -30,16 +29,18 @@ def main():
     got = canary / len(results)
     print(f"{len(results)} requests at {args.weight} %: {100 * got:.3f} % reached the canary "
           f"(standard error {100 * error(len(results)):.3f}), {bad} failed")
-    per = collections.defaultdict(collections.Counter)
-    for r in results:
-        per[int(r.id.split("-")[1]) % 8][r.version] += 1
-    for index in sorted(per):
-        n = sum(per[index].values())
-        print(f"    connection {index}: {100 * per[index]['2.0.0'] / n:.2f} % of {n} "
-              f"(standard error {100 * error(n):.2f})")
+    even = True
+    for worker in range(2):
+        of = {v: metrics.value("sluice_worker_dispatched_total", worker=str(worker), variant=v)
+              for v in ("stable", "canary")}
+        n = sum(of.values())
+        if n:
+            print(f"    worker {worker}: {100 * of['canary'] / n:.3f} % of {n:.0f} "
+                  f"(standard error {100 * error(n):.3f})")
+            even = even and abs(of["canary"] / n - share) < 4 * error(n)
     counted = metrics.value("sluice_requests_total", variant="canary")
     print(f"    /metrics says {counted:.0f} canary requests, the backend had {canary}")
-    ok = bad == 0 and counted == canary and abs(got - share) < 4 * error(len(results))
+    ok = even and bad == 0 and counted == canary and abs(got - share) < 4 * error(len(results))
     return 0 if ok else 1
 
 

@@ -141,6 +141,14 @@ static void fake_totals(void *ctx, uint32_t rollout, struct recorder_totals *ret
     ret->results[OUTCOME_OK] = 30;
 }
 
+/* As if every worker had done the same. */
+static void fake_worker_totals(void *ctx, size_t worker, uint32_t rollout,
+                               struct recorder_totals *ret)
+{
+    (void)worker;
+    fake_totals(ctx, rollout, ret);
+}
+
 /* 4 of 3 ms, 1 of 2 s, 1 of the largest there is. */
 static void fake_histogram(void *ctx, uint32_t rollout, enum variant variant,
                            enum recorder_histogram which, struct histogram_view *ret)
@@ -182,6 +190,7 @@ static struct admin_ports fake_ports(struct fake *f)
         .gauges = fake_gauges,
         .tick_late_ns = fake_tick_late,
         .totals = fake_totals,
+        .worker_totals = fake_worker_totals,
         .endpoint_totals = fake_endpoint_totals,
         .histogram = fake_histogram,
         .workers = fake_workers,
