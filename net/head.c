@@ -36,13 +36,35 @@ static const struct {
     [FIELD_X_SLUICE_VERSION] = {{"x-sluice-version", 16}, false},
 };
 
-/* By length first: most names of a head are dismissed by one comparison. */
+enum { NAME_LENGTH_MAX = 19, SAME_LENGTH_MAX = 3 };
+
+/* Those of one length: a head's names are dismissed by a look here. */
+static const uint8_t by_length[NAME_LENGTH_MAX + 1][SAME_LENGTH_MAX] = {
+    [2] = {FIELD_TE},
+    [3] = {FIELD_VIA},
+    [4] = {FIELD_HOST, FIELD_DATE},
+    [6] = {FIELD_EXPECT},
+    [7] = {FIELD_UPGRADE, FIELD_TRAILER},
+    [10] = {FIELD_CONNECTION, FIELD_KEEP_ALIVE, FIELD_TRACESTATE},
+    [11] = {FIELD_TRACEPARENT},
+    [12] = {FIELD_CONTENT_TYPE, FIELD_X_REQUEST_ID},
+    [14] = {FIELD_CONTENT_LENGTH},
+    [15] = {FIELD_X_FORWARDED_FOR},
+    [16] = {FIELD_X_SLUICE_VERSION, FIELD_X_FORWARDED_HOST, FIELD_PROXY_CONNECTION},
+    [17] = {FIELD_TRANSFER_ENCODING, FIELD_X_FORWARDED_PROTO},
+    [18] = {FIELD_PROXY_AUTHENTICATE},
+    [19] = {FIELD_PROXY_AUTHORIZATION},
+};
+
 static enum field_id identify(struct str name)
 {
-    for (enum field_id id = FIELD_OTHER + 1; id < FIELD_ID_COUNT; id++)
-        if (known[id].name.len == name.len &&
-            (known[id].name.ptr[0] | 0x20) == (name.ptr[0] | 0x20) && str_ieq(known[id].name, name))
-            return id;
+    if (name.len > NAME_LENGTH_MAX)
+        return FIELD_OTHER;
+    const uint8_t *ids = by_length[name.len];
+    for (int i = 0; i < SAME_LENGTH_MAX && ids[i] != FIELD_OTHER; i++)
+        if ((known[ids[i]].name.ptr[0] | 0x20) == (name.ptr[0] | 0x20) &&
+            str_ieq(known[ids[i]].name, name))
+            return (enum field_id)ids[i];
     return FIELD_OTHER;
 }
 
@@ -78,58 +100,83 @@ static int refuse(const char **ret_why, int status, const char *why)
     return status;
 }
 
-/* Control bytes other than tab, in a line without its CRLF. */
+enum byte_class {
+    TEXT = 1,  /* may stand in a value: all but control bytes other than tab */
+    TOKEN = 2, /* may stand in a name (RFC 9110, 5.6.2) */
+};
+
+static const uint8_t classes[256] = {
+    ['\t'] = TEXT,
+    [' '] = TEXT,
+    ['!'] = TEXT | TOKEN,
+    ['"'] = TEXT,
+    ['#' ... '\''] = TEXT | TOKEN,
+    ['(' ... ')'] = TEXT,
+    ['*' ... '+'] = TEXT | TOKEN,
+    [','] = TEXT,
+    ['-' ... '.'] = TEXT | TOKEN,
+    ['/'] = TEXT,
+    ['0' ... '9'] = TEXT | TOKEN,
+    [':' ... '@'] = TEXT,
+    ['A' ... 'Z'] = TEXT | TOKEN,
+    ['[' ... ']'] = TEXT,
+    ['^' ... 'z'] = TEXT | TOKEN,
+    ['{'] = TEXT,
+    ['|'] = TEXT | TOKEN,
+    ['}'] = TEXT,
+    ['~'] = TEXT | TOKEN,
+    [0x80 ... 0xff] = TEXT,
+};
+
+/* How many bytes from the front are of that class. */
+static size_t run_of(struct str s, enum byte_class class)
+{
+    size_t n = 0;
+
+    while (n < s.len && (classes[(unsigned char)s.ptr[n]] & class) != 0)
+        n++;
+    return n;
+}
+
 static bool has_control(struct str s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            return true;
-    }
-    return false;
+    return run_of(s, TEXT) < s.len;
 }
 
-/* RFC 9110, 5.6.2: what a field name is made of. */
-static bool is_token(struct str s)
+static void add_field(struct head *h, struct str line, size_t name_len, size_t value_len)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.ptr[i], letter = (char)(c | 0x20);
-        if (!(letter >= 'a' && letter <= 'z') && !(c >= '0' && c <= '9') &&
-            (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL))
-            return false;
-    }
-    return s.len > 0;
+    struct head_field *f = &h->fields[h->count++];
+
+    f->line = line;
+    f->name = (struct str){line.ptr, name_len};
+    f->value = str_trim((struct str){line.ptr + name_len + 1, value_len});
+    f->id = identify(f->name);
+    f->hop = known[f->id].hop;
+    if (f->id != FIELD_OTHER && h->index[f->id] == 0)
+        h->index[f->id] = (uint32_t)h->count;
 }
 
-/* Cuts the lines after the start line into fields. 0 or a status. */
+/* Cuts the lines after the start line into fields, in one pass over their bytes. head_end has seen
+ * that every LF stands behind a CR. 0 or a status. */
 static int cut_fields(struct str rest, struct head *h, const char **why)
 {
     h->count = 0;
     while (rest.len > 2) {
-        const char *lf = memchr(rest.ptr, '\n', rest.len);
-        CHECK(lf != NULL);
-        size_t line_len = (size_t)(lf - rest.ptr) + 1;
-        struct str line = {rest.ptr, line_len};
-        rest = (struct str){rest.ptr + line_len, rest.len - line_len};
-        if (line.ptr[0] == ' ' || line.ptr[0] == '\t')
-            return refuse(why, 400, "a header line is folded");
-        const char *colon = memchr(line.ptr, ':', line_len - 2);
-        if (colon == NULL || colon == line.ptr)
-            return refuse(why, 400, "a header line has no name");
-        if (!is_token((struct str){line.ptr, (size_t)(colon - line.ptr)}))
+        size_t name = run_of(rest, TOKEN);
+        if (name == 0)
+            return refuse(why, 400,
+                          rest.ptr[0] == ' ' || rest.ptr[0] == '\t' ? "a header line is folded"
+                                                                    : "a header line has no name");
+        if (name == rest.len || rest.ptr[name] != ':')
             return refuse(why, 400, "a header name is not a token");
-        if (has_control((struct str){line.ptr, line_len - 2}))
+        size_t value = run_of((struct str){rest.ptr + name + 1, rest.len - name - 1}, TEXT);
+        size_t line = name + 1 + value + 2;
+        if (line > rest.len || rest.ptr[line - 2] != '\r' || rest.ptr[line - 1] != '\n')
             return refuse(why, 400, "a header line has a control byte");
         if (h->count == HEAD_FIELDS_MAX)
             return refuse(why, 431, "too many header lines");
-        struct head_field *f = &h->fields[h->count++];
-        f->line = line;
-        f->name = (struct str){line.ptr, (size_t)(colon - line.ptr)};
-        f->value = str_trim((struct str){colon + 1, line_len - 2 - f->name.len - 1});
-        f->id = identify(f->name);
-        f->hop = known[f->id].hop;
-        if (f->id != FIELD_OTHER && h->index[f->id] == 0)
-            h->index[f->id] = (uint32_t)h->count;
+        add_field(h, (struct str){rest.ptr, line}, name, value);
+        rest = (struct str){rest.ptr + line, rest.len - line};
     }
     return 0;
 }
