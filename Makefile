@@ -188,7 +188,7 @@ T ?=
 blackbox: ## Drive the real binary (ASan build) from outside with pytest (T=name narrows)
 	+@$(SUB) MODE=$(BLACKBOX_MODE) build
 	@mkdir -p $(RESULTS)
-	@SLUICE_BIN_DIR=$(CURDIR)/$(BUILD)/$(BLACKBOX_MODE) SLUICE_RESULT=$(CURDIR)/$(RESULTS)/blackbox \
+	@SLUICE_BIN_DIR=$(abspath $(BUILD))/$(BLACKBOX_MODE) SLUICE_RESULT=$(abspath $(RESULTS))/blackbox \
 	    $(PY) -m pytest -q -n 4 -p no:cacheprovider tests/blackbox $(if $(T),-k "$(T)")
 
 demo-test: build
@@ -228,7 +228,7 @@ bench: build ## Measure CPU per request, rate and latency beside nginx and HAPro
 	@$(PY) tests/bench/bench.py --bin $(OUT) --peers $(BUILD)/peers $(BENCH_ARGS)
 
 figures: build ## Print the figures of the promises: detection times, split accuracy, lost requests
-	@SLUICE_BIN_DIR=$(CURDIR)/$(OUT) $(PY) tests/figures/run_all.py $(FIGURES_ARGS)
+	@SLUICE_BIN_DIR=$(abspath $(OUT)) $(PY) tests/figures/run_all.py $(FIGURES_ARGS)
 
 # --- installing --------------------------------------------------------------------------------
 DOC := $(DESTDIR)$(PREFIX)/share/doc/sluice

@@ -44,6 +44,11 @@ static void on_retry(uv_timer_t *timer)
     uv_poll_start(&a->poll, UV_READABLE, on_readable);
 }
 
+void acceptor_take(struct acceptor *a)
+{
+    on_readable(&a->poll, 0, UV_READABLE);
+}
+
 int acceptor_open(struct acceptor *a, uv_loop_t *loop, int fd, acceptor_fn *on_accept, void *arg)
 {
     *a = (struct acceptor){.on_accept = on_accept, .arg = arg, .fd = fd};

@@ -33,6 +33,8 @@ struct acceptor {
 /* Takes over a bound, listening, non-blocking socket (closed by acceptor_close). 0 or UV_E*, then
  * the socket is still the caller's and nothing is to be closed. */
 int acceptor_open(struct acceptor *, uv_loop_t *, int fd, acceptor_fn *on_accept, void *arg);
+/* Takes what waits in the kernel's queue now, before a close would reset it. */
+void acceptor_take(struct acceptor *);
 /* Asynchronous, idempotent. */
 void acceptor_close(struct acceptor *, void (*on_closed)(struct acceptor *));
 

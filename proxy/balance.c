@@ -1,4 +1,4 @@
-/* Least requests; (a+1)/wa < (b+1)/wb is compared crosswise, in integers. */
+/* Least requests; a/wa < b/wb is compared crosswise, in integers. */
 #include "proxy/balance.h"
 
 #include <stdbool.h>
@@ -7,25 +7,45 @@
 
 enum { COMPARE_ALL_MAX = 8 };
 
-static bool less(const struct endpoint_load *a, const struct endpoint_load *b)
+/* < 0: a is less loaded for its weight than b; 0: alike. */
+static int compare(const struct endpoint_load *a, const struct endpoint_load *b)
 {
-    return (uint64_t)(a->in_flight + 1) * b->weight < (uint64_t)(b->in_flight + 1) * a->weight;
+    uint64_t left = (uint64_t)a->in_flight * b->weight, right = (uint64_t)b->in_flight * a->weight;
+
+    return left < right ? -1 : left > right;
+}
+
+/* One of those that are as loaded as `like` (NULL: of all), drawn by weight. */
+static size_t draw(const struct endpoint_load *loads, size_t n, const struct endpoint_load *like,
+                   uint32_t random)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (like == NULL || compare(&loads[i], like) == 0)
+            sum += loads[i].weight;
+    uint64_t at = (random * sum) >> 32;
+    for (size_t i = 0; i < n; i++) {
+        if (like != NULL && compare(&loads[i], like) != 0)
+            continue;
+        if (at < loads[i].weight)
+            return i;
+        at -= loads[i].weight;
+    }
+    UNREACHABLE();
 }
 
 size_t balance_pick(const struct endpoint_load *loads, size_t n, uint64_t random)
 {
     CHECK(n > 0);
-    size_t best = (size_t)((random & 0xffffffff) % n);
     if (n > COMPARE_ALL_MAX) {
-        size_t other = (size_t)((random >> 32) % n);
-        return less(&loads[other], &loads[best]) ? other : best;
+        size_t one = draw(loads, n, NULL, (uint32_t)random);
+        size_t other = draw(loads, n, NULL, (uint32_t)(random >> 32));
+        return compare(&loads[other], &loads[one]) < 0 ? other : one;
     }
-    for (size_t i = 1; i < n; i++) {
-        size_t candidate = (best + i) % n;
-        if (less(&loads[candidate], &loads[best])) {
-            best = candidate;
-            i = 0;
-        }
-    }
-    return best;
+    size_t best = 0;
+    for (size_t i = 1; i < n; i++)
+        if (compare(&loads[i], &loads[best]) < 0)
+            best = i;
+    return draw(loads, n, &loads[best], (uint32_t)random);
 }

@@ -10,9 +10,10 @@ struct endpoint_load {
     uint32_t weight;    /* >= 1 */
 };
 
-/* Least requests by weight: the smallest (in_flight + 1) / weight. Up to 8 endpoints are all
- * compared, of more two drawn by `random` (power of two choices). Ties go to the one `random`
- * points at first, so that idle endpoints share alike. n >= 1; returns an index. */
+/* Least requests by weight: the smallest in_flight / weight. Up to 8 endpoints are all compared; of
+ * more, two are drawn by weight (power of two choices). Endpoints that are equal, as idle ones are,
+ * are drawn by weight, so that weights share out traffic however little there is of it. n >= 1;
+ * `random` is uniform over 64 bits; returns an index. */
 size_t balance_pick(const struct endpoint_load *, size_t n, uint64_t random);
 
 #endif

@@ -223,7 +223,7 @@ static void next_request(struct client *c)
         feed(c, (struct str){c->held, c->held_len}, 0);
     if (c->stream.closing)
         return;
-    if (c->state == CLIENT_WAITING && (c->ended || (c->worker->draining && !c->in_head)))
+    if (c->state == CLIENT_WAITING && c->ended)
         close_client(c);
     else
         client_update_reading(c);
@@ -358,11 +358,19 @@ void client_sweep(struct worker *w, int64_t now_ns)
     }
 }
 
-void client_close_idle(struct worker *w, bool all)
+void client_close_idle(struct worker *w, int64_t since_ns)
+{
+    struct client *c;
+
+    while ((c = oldest(&w->waiting, since_ns)) != NULL)
+        close_client(c);
+}
+
+void client_close_all(struct worker *w)
 {
     struct list *lists[] = {&w->waiting, &w->in_heads, &w->lingering};
 
-    for (size_t i = 0; i < (all ? ARRAY_LEN(lists) : 1); i++)
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         while (!list_empty(lists[i]))
             close_client(CONTAINER_OF(lists[i]->next, struct client, link));
 }

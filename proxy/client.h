@@ -48,7 +48,9 @@ void client_answer(struct client *, const struct forward_error *, bool keep_aliv
 
 /* Timeouts of waiting and lingering clients, each 100 ms. */
 void client_sweep(struct worker *, int64_t now_ns);
-/* Closes clients that are between requests (all of them when `all`). */
-void client_close_idle(struct worker *, bool all);
+/* Closes clients that have been between requests since then or longer. */
+void client_close_idle(struct worker *, int64_t since_ns);
+/* Closes every client that has no request under way. */
+void client_close_all(struct worker *);
 
 #endif

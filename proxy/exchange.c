@@ -164,7 +164,7 @@ void exchange_complete(struct exchange *ex, bool surplus)
 {
     enum outcome_kind kind = outcome_of_status(ex->status);
     bool body_coming = !ex->request.done;
-    bool keep = ex->keep_announced && !body_coming && !ex->worker->draining;
+    bool keep = ex->keep_announced && !body_coming; /* what was said is kept, also in a drain */
 
     attempt_settle(ex, kind,
                    ex->upstream_keep_alive && !surplus && !body_coming && !ex->upload_broken &&

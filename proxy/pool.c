@@ -84,6 +84,11 @@ struct upstream *pool_connect(struct worker *w, struct pool *p,
                               const struct route_endpoint *endpoint, struct exchange *ex,
                               int *ret_status)
 {
+    const struct sockaddr *address = route_endpoint_address(endpoint);
+    if (address == NULL) {
+        *ret_status = UV_EAI_NONAME;
+        return NULL;
+    }
     if (atomic_fetch_add(&w->shared->sockets, 1) >= w->shared->sockets_max) {
         atomic_fetch_sub(&w->shared->sockets, 1);
         *ret_status = UV_EMFILE;
@@ -96,7 +101,7 @@ struct upstream *pool_connect(struct worker *w, struct pool *p,
     up->pool = p;
     list_init(&up->idle);
     stat_add(&w->stats.upstream_connections, 1);
-    *ret_status = stream_connect(&up->stream, (const struct sockaddr *)&endpoint->address);
+    *ret_status = stream_connect(&up->stream, address);
     if (*ret_status < 0) {
         stream_close(&up->stream);
         return NULL;

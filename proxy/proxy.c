@@ -184,10 +184,10 @@ static int prepare(struct proxy *p, const struct proxy_options *o, struct error 
     if (p->shared.weights == NULL)
         abort();
     memset(p->shared.weights, 0, (o->set->count + 1) * sizeof(struct weight));
-    int status = route_table_new(o->set, &p->shared.table, reterr);
-    if (status == 0 && strcmp(config->access_log.to, "off") != 0)
-        status = access_log_new(config->access_log.to, p->count, &p->shared.access_log, reterr);
-    return status;
+    p->shared.table = route_table_new(o->set);
+    if (strcmp(config->access_log.to, "off") == 0)
+        return 0;
+    return access_log_new(config->access_log.to, p->count, &p->shared.access_log, reterr);
 }
 
 int proxy_start(const struct proxy_options *o, struct proxy **ret, struct error *reterr)

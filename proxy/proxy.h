@@ -28,8 +28,8 @@ struct proxy_options {
 /* How many workers a configuration means (auto = usable cores). */
 size_t proxy_worker_count(const struct config *);
 
-/* Resolves endpoint names (blocking), binds every listener in every worker, starts the threads.
- * All weights are 0. -EADDRINUSE etc. with a message that says what to do. */
+/* Waits up to 3 s for endpoint names to resolve, binds every listener in every worker, starts the
+ * threads. All weights are 0. -EADDRINUSE etc. with a message that says what to do. */
 int proxy_start(const struct proxy_options *, struct proxy **ret, struct error *reterr);
 
 /* Any thread. An older epoch than the current one is ignored. */

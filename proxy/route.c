@@ -3,16 +3,15 @@
  */
 #include "proxy/route.h"
 
-#include <errno.h>
-#include <netdb.h>
-#include <stdio.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/hash.h"
 
-enum { HOST_MAX = 255 };
+enum { HOST_MAX = 255, RESOLVE_WAIT_MS = 3000 };
 
 struct rule {
     const struct route *route;
@@ -28,6 +27,7 @@ struct bucket {
 
 struct route_table {
     struct policy_set *set;
+    struct resolver *resolver;
     struct arena arena;
     struct route *routes;
     size_t count, pools;
@@ -100,32 +100,29 @@ static void add_policy(struct route_table *t, const struct route *route)
                      m->path_count > 0 ? str_from(m->paths[p]) : STR(""));
 }
 
-static int resolve(const struct policy_endpoint *from, struct route_endpoint *to,
-                   struct error *reterr)
+/* An address as it is written, or a name for the resolver. */
+static void find_address(struct route_table *t, const struct policy_endpoint *from,
+                         struct route_endpoint *to)
 {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found = NULL;
-    char port[8];
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&to->address;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&to->address;
 
-    snprintf(port, sizeof(port), "%u", from->port);
-    int status = getaddrinfo(from->host, port, &hints, &found);
-    if (status != 0 || found == NULL) {
-        int code = error_at(reterr, from->at, -EHOSTUNREACH, "cannot resolve endpoint %s: %s",
-                            from->url, gai_strerror(status));
-        error_hint(reterr, "check the name, or write the address");
-        return code;
-    }
-    /* One address per name: of several the first IPv4 one, since a server that listens on
-     * 127.0.0.1 only is still called localhost. */
-    const struct addrinfo *use = found;
-    while (use->ai_next != NULL && use->ai_family != AF_INET)
-        use = use->ai_next;
-    if (use->ai_family != AF_INET)
-        use = found;
-    memcpy(&to->address, use->ai_addr, use->ai_addrlen);
-    freeaddrinfo(found);
     to->authority = from->authority;
     to->weight = from->weight;
-    return 0;
+    if (inet_pton(AF_INET, from->host, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(from->port);
+    } else if (inet_pton(AF_INET6, from->host, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(from->port);
+    } else {
+        to->name = resolver_add(t->resolver, from->host, from->port);
+    }
+}
+
+const struct sockaddr *route_endpoint_address(const struct route_endpoint *e)
+{
+    return e->name != NULL ? resolver_address(e->name) : (const struct sockaddr *)&e->address;
 }
 
 /* Labels are free text; a field value is not. */
@@ -139,8 +136,7 @@ static const char *header_text(struct arena *arena, const char *version)
     return copy;
 }
 
-static int compile(struct route_table *t, struct route *r, const struct policy *policy,
-                   struct error *reterr)
+static void compile(struct route_table *t, struct route *r, const struct policy *policy)
 {
     r->policy = policy;
     for (size_t v = 0; v < VARIANT_COUNT; v++) {
@@ -153,22 +149,19 @@ static int compile(struct route_table *t, struct route *r, const struct policy *
         to->endpoint_count = from->endpoint_count;
         to->first_pool = t->pools;
         t->pools += from->endpoint_count;
-        for (size_t i = 0; i < from->endpoint_count; i++) {
-            int status = resolve(&from->endpoints[i], &to->endpoints[i], reterr);
-            if (status < 0)
-                return status;
-        }
+        for (size_t i = 0; i < from->endpoint_count; i++)
+            find_address(t, &from->endpoints[i], &to->endpoints[i]);
     }
     add_policy(t, r);
-    return 0;
 }
 
-int route_table_new(struct policy_set *set, struct route_table **ret, struct error *reterr)
+struct route_table *route_table_new(struct policy_set *set)
 {
     struct route_table *t = xcalloc(1, sizeof(*t));
     size_t keys = 1, size = 16;
 
     t->set = policy_set_ref(set);
+    t->resolver = resolver_new();
     t->count = set->count;
     t->routes = xcalloc(set->count, sizeof(*t->routes));
     for (size_t i = 0; i < set->count; i++) {
@@ -182,20 +175,17 @@ int route_table_new(struct policy_set *set, struct route_table **ret, struct err
     t->lengths = xcalloc(keys + 1, sizeof(*t->lengths));
     for (size_t i = 0; i < set->count; i++) {
         t->routes[i].rollout = (uint32_t)i;
-        int status = compile(t, &t->routes[i], set->policies[i], reterr);
-        if (status < 0) {
-            route_table_free(t);
-            return status;
-        }
+        compile(t, &t->routes[i], set->policies[i]);
     }
-    *ret = t;
-    return 0;
+    resolver_start(t->resolver, RESOLVE_WAIT_MS);
+    return t;
 }
 
 void route_table_free(struct route_table *t)
 {
     if (t == NULL)
         return;
+    resolver_free(t->resolver);
     arena_deinit(&t->arena);
     free(t->routes);
     free(t->buckets);

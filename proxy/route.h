@@ -12,12 +12,13 @@
 
 #include <stdint.h>
 
-#include "base/error.h"
 #include "net/head.h"
 #include "policies/policy_set.h"
+#include "proxy/resolver.h"
 
 struct route_endpoint {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address;  /* unless it has a name */
+    const struct resolver_name *name; /* NULL: written as an address */
     const char *authority;
     uint32_t weight;
 };
@@ -37,12 +38,14 @@ struct route {
 
 struct route_table;
 
-/* Resolves endpoint names: blocking, not on a loop. Takes a reference of the set. */
-int route_table_new(struct policy_set *, struct route_table **ret, struct error *reterr);
+/* Waits up to 3 s for endpoint names to resolve: not on a loop. Takes a reference of the set. */
+struct route_table *route_table_new(struct policy_set *);
 void route_table_free(struct route_table *);
 
 /* NULL: no rollout takes it. */
 const struct route *route_match(const struct route_table *, const struct head *);
+/* NULL: its name does not resolve (so far). */
+const struct sockaddr *route_endpoint_address(const struct route_endpoint *);
 const struct route *route_at(const struct route_table *, size_t rollout);
 size_t route_count(const struct route_table *);
 /* How many endpoints all versions have together: a worker keeps as many pools. */

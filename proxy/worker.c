@@ -11,7 +11,7 @@
 #include "proxy/exchange.h"
 #include "proxy/pool.h"
 
-enum { SWEEP_MS = 100 };
+enum { SWEEP_MS = 100, DRAIN_GRACE_MS = 1000 };
 
 static void on_accept(struct acceptor *a, int fd)
 {
@@ -51,15 +51,21 @@ static void drain_step(struct worker *w, int64_t now_ns)
     if (deadline_ns == 0)
         return;
     if (!w->draining) {
+        for (size_t i = 0; i < w->acceptor_count; i++)
+            acceptor_take(&w->acceptors[i]); /* who is in the kernel's queue was promised service */
         w->draining = true;
+        w->drain_ns = now_ns;
         close_acceptors(w);
         expire_pools(w, INT64_MAX);
     }
-    client_close_idle(w, false);
+    /* An idle connection that is closed loses the request which is on its way to us: for a moment
+     * each is still served, and its answer says `Connection: close`. */
+    if (now_ns - w->drain_ns >= DRAIN_GRACE_MS * NS_PER_MS)
+        client_close_idle(w, now_ns - DRAIN_GRACE_MS * NS_PER_MS);
     if (now_ns >= deadline_ns) {
         while (!list_empty(&w->exchanges))
             exchange_cut(CONTAINER_OF(w->exchanges.next, struct exchange, link));
-        client_close_idle(w, true);
+        client_close_all(w);
     }
     if (w->clients == 0) {
         expire_pools(w, INT64_MAX);

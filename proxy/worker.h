@@ -64,6 +64,7 @@ struct worker {
     uv_async_t wake;
     _Atomic int64_t drain_deadline_ns; /* 0: running; else: no new connections, end by then */
     bool draining;
+    int64_t drain_ns;          /* since when */
     size_t clients, upstreams; /* open handles of each kind */
     pthread_t thread;
     struct strbuf scratch;                   /* a response head or an error on its way out */

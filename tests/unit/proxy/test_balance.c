@@ -18,7 +18,7 @@ static void test_least(void **state)
         {{{5, 1}}, 1, 0},
         {{{5, 1}, {4, 1}}, 2, 1},
         {{{3, 1}, {3, 2}, {3, 1}}, 3, 1}, /* weight 2 takes twice as many */
-        {{{0, 1}, {2, 4}, {9, 9}}, 3, 1}, /* 1/1, 3/4, 10/9 */
+        {{{1, 1}, {2, 4}, {9, 9}}, 3, 1}, /* 1/1, 2/4, 9/9 */
         {{{7, 1}, {7, 1}, {6, 1}, {7, 1}}, 4, 2},
     };
 
@@ -40,6 +40,22 @@ static void test_ties_are_spread(void **state)
         counts[balance_pick(loads, 4, rng_u64(&rng))]++;
     for (int i = 0; i < 4; i++)
         assert_in_range(counts[i], 850, 1150);
+}
+
+/* With little traffic all are idle, and the weights alone must share it out. */
+static void test_weights_hold_without_load(void **state)
+{
+    struct endpoint_load loads[3] = {{0, 7}, {0, 2}, {0, 1}};
+    int counts[3] = {0};
+    struct rng rng;
+
+    (void)state;
+    rng_seed(&rng, 5);
+    for (int i = 0; i < 10000; i++)
+        counts[balance_pick(loads, 3, rng_u64(&rng))]++;
+    assert_in_range(counts[0], 6850, 7150);
+    assert_in_range(counts[1], 1880, 2120);
+    assert_in_range(counts[2], 900, 1100);
 }
 
 static void test_many_endpoints_stay_level(void **state)
@@ -64,6 +80,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_least),
         cmocka_unit_test(test_ties_are_spread),
+        cmocka_unit_test(test_weights_hold_without_load),
         cmocka_unit_test(test_many_endpoints_stay_level),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,7 +103,7 @@ static int setup(void **state)
                                 .clock = &f->clock.clock,
                                 .sockets_max = 1000,
                                 .recorder = recorder_new(1, &f->set)};
-    assert_int_equal(route_table_new(&f->set, &f->shared.table, NULL), 0);
+    f->shared.table = route_table_new(&f->set);
     int fd = listen_on_loopback(&f->port);
     f->worker = worker_new(&f->shared, 0, &fd, 1);
     f->client = connect_client(f);
