@@ -389,6 +389,7 @@ static void report_criteria(const struct analysis *a, const struct step_sums *su
         view.stable = &sums[c].stable;
         view.carried = ret->revert && c == ret->worst;
         criterion_report(&a->criteria[c], &view, r);
+        ret->alarm = ret->alarm || r->suspect;
         if (a->policy->analysis.criteria[c].test == TEST_MAX && r->no_harm < r->no_harm_threshold)
             ret->no_harm = false;
     }

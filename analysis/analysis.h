@@ -35,13 +35,16 @@ enum verdict { VERDICT_UNDECIDED, VERDICT_PASS, VERDICT_FAIL, VERDICT_NO_DATA, V
 extern const char *const verdict_names[VERDICT_COUNT];
 
 struct criterion_report {
-    enum verdict verdict; /* FAIL: its own evidence reached threshold, or it carried the combined
-                             crossing; PASS: the no-harm evidence of this step suffices (TEST_MAX),
-                             or no alarm (TEST_MAX_INCREASE, with data) */
-    double log_e;         /* evidence against the canary (natural log; -inf is reported as -1e9) */
-    double threshold;     /* log(M / alpha): at this it alone reverts */
-    double no_harm;       /* logM(p0) of this step's requests, undecided ones taken as
-                              bad; 0 while the share is not below p0. TEST_MAX only */
+    /* FAIL: its own evidence reached threshold, or it carried the combined crossing. PASS: the
+     * no-harm evidence of this step suffices (TEST_MAX); or enough requests to show an increase
+     * (1 / delta), none seen, and no alarm (TEST_MAX_INCREASE). */
+    enum verdict verdict;
+    bool suspect; /* the whole interval of the canary's share lies beyond the limit; the burst guard
+                     may still withhold the evidence that would revert it */
+    double log_e; /* evidence against the canary (natural log; -inf is reported as -1e9) */
+    double threshold;         /* log(M / alpha): at this it alone reverts */
+    double no_harm;           /* logM(p0) of this step's requests, undecided ones taken as
+                                  bad; 0 while the share is not below p0. TEST_MAX only */
     double no_harm_threshold; /* log(1 / beta) */
     uint64_t requests_more;   /* if none of the next are bad: requests until no-harm; 0 = shown */
     /* this step, settled and in flight: */
@@ -54,7 +57,7 @@ struct analysis_report {
     double log_e;          /* LSE of log v_i + log_e_i */
     double threshold;      /* log(1 / alpha) */
     bool revert;           /* log_e >= threshold */
-    bool alarm;            /* log_e >= threshold / 2: no step up */
+    bool alarm;            /* log_e >= threshold / 2, or a criterion is suspect: no step up */
     bool no_harm;          /* every TEST_MAX criterion shown to hold on this step's requests */
     uint32_t worst;        /* index of the criterion with the largest share of the evidence */
     bool hard_down;        /* the run of straight failures reached failures and over */

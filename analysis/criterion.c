@@ -158,6 +158,33 @@ static bool has_data(const struct criterion *c, const struct criterion_view *vie
            r->requests[VARIANT_STABLE] > 0;
 }
 
+/* Both bounds hold at all times at once, and neither knows the burst guard: what they exclude is
+ * not stepped up, whether or not the guard lets it be taken back yet. */
+static bool is_suspect(const struct criterion *c, const struct criterion_report *r)
+{
+    if (r->requests[VARIANT_CANARY] == 0)
+        return false;
+    if (c->policy->test == TEST_MAX)
+        return r->lower[VARIANT_CANARY] > c->policy->p0;
+    return r->requests[VARIANT_STABLE] > 0 &&
+           r->lower[VARIANT_CANARY] >
+               c->policy->ratio * r->upper[VARIANT_STABLE] + c->policy->delta;
+}
+
+/* No sign of an increase, among so many requests that one would show. At full weight there is
+ * nothing to compare with and the evidence stands where it was. */
+static bool no_increase(const struct criterion *c, const struct criterion_view *view,
+                        const struct criterion_report *r)
+{
+    if (view->alarm || r->suspect)
+        return false;
+    if (view->weight_bp >= WEIGHT_FULL_BP)
+        return true;
+    return (double)r->requests[VARIANT_CANARY] * c->policy->delta >= 1 &&
+           r->value[VARIANT_CANARY] <=
+               c->policy->ratio * r->value[VARIANT_STABLE] + c->policy->delta;
+}
+
 static enum verdict judge(const struct criterion *c, const struct criterion_view *view,
                           const struct criterion_report *r)
 {
@@ -165,7 +192,8 @@ static enum verdict judge(const struct criterion *c, const struct criterion_view
         return VERDICT_FAIL;
     if (!has_data(c, view, r))
         return VERDICT_NO_DATA;
-    bool pass = c->policy->test == TEST_MAX ? r->no_harm >= r->no_harm_threshold : !view->alarm;
+    bool pass =
+        c->policy->test == TEST_MAX ? r->no_harm >= r->no_harm_threshold : no_increase(c, view, r);
     return pass ? VERDICT_PASS : VERDICT_UNDECIDED;
 }
 
@@ -179,5 +207,6 @@ void criterion_report(const struct criterion *c, const struct criterion_view *vi
     report_share(c, view, VARIANT_CANARY, &view->canary->sum, ret);
     if (c->policy->test == TEST_MAX)
         report_no_harm(c, view, ret);
+    ret->suspect = is_suspect(c, ret);
     ret->verdict = judge(c, view, ret);
 }

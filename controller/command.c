@@ -107,6 +107,19 @@ static bool refuse_harm(struct transition *t)
         fails = fails || r->criteria[i].verdict == VERDICT_FAIL;
     if (!fails && !r->alarm)
         return false;
+    for (size_t i = 0; i < r->count && !fails; i++) {
+        const struct criterion_report *c = &r->criteria[i];
+        char share[UNITS_TEXT_MAX];
+        if (!c->suspect)
+            continue;
+        refuse(t, "a criterion is beyond its limit",
+               "%s: %s of %llu canary requests are bad, though the burst guard still waits for "
+               "failures in more slots; --force promotes it all the same",
+               t->policy->analysis.criteria[i].name,
+               units_share_text(c->value[VARIANT_CANARY], share),
+               (unsigned long long)c->requests[VARIANT_CANARY]);
+        return true;
+    }
     if (r->hard_down && !r->revert)
         refuse(t, "the canary is down",
                "its last %llu requests failed in a row; --force promotes it all the same",
