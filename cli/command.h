@@ -8,9 +8,10 @@
 /* Exit codes, the same for every command. */
 enum {
     CLI_OK = 0,
-    CLI_FAILED = 1, /* what was asked for did not come about; said on standard error */
-    CLI_USAGE = 2,  /* the command line is wrong */
-    CLI_TIMEOUT = 3 /* wait only */
+    CLI_FAILED = 1,     /* what was asked for did not come about; said on standard error */
+    CLI_USAGE = 2,      /* the command line is wrong */
+    CLI_TIMEOUT = 3,    /* wait only */
+    CLI_CANNOT_TELL = 4 /* wait only: there is nothing to wait for, or nobody to ask */
 };
 
 enum { CLI_OPTIONS_MAX = 24, CLI_ARGS_MAX = 1024 };

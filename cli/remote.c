@@ -83,7 +83,7 @@ static void set_options(struct remote *c)
     curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, c->reason);
     curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
-    curl_easy_setopt(c->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c->curl, CURLOPT_PROTOCOLS_STR, "http");
     curl_easy_setopt(c->curl, CURLOPT_PROXY, "");
     curl_easy_setopt(c->curl, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
@@ -93,19 +93,47 @@ static void set_options(struct remote *c)
     curl_easy_setopt(c->curl, CURLOPT_USERAGENT, "sluice/" SLUICE_VERSION);
 }
 
+/* NULL: an address that can be called. Otherwise what is wrong with it. */
+static const char *url_fault(const char *text)
+{
+    char *port = NULL, *rest = NULL;
+    const char *fault = NULL;
+    CURLU *url = curl_url();
+
+    if (strncmp(text, "https://", 8) == 0)
+        fault = "has no https: the admin API speaks plain HTTP to its own machine; from elsewhere "
+                "use a tunnel and http://";
+    else if (strncmp(text, "http://", 7) != 0 || !plain_ascii(text) || strlen(text) > URL_BYTES_MAX)
+        fault = "takes an address such as http://127.0.0.1:9900";
+    else if (url == NULL)
+        fault = "cannot be read: out of memory";
+    else if (curl_url_set(url, CURLUPART_URL, text, CURLU_DISALLOW_USER) != CURLUE_OK ||
+             (curl_url_get(url, CURLUPART_PORT, &port, 0) == CURLUE_OK && strcmp(port, "0") == 0))
+        fault = "is no valid address: it takes one such as http://127.0.0.1:9900, with a port from "
+                "1 to 65535";
+    else if (curl_url_get(url, CURLUPART_QUERY, &rest, 0) == CURLUE_OK ||
+             curl_url_get(url, CURLUPART_FRAGMENT, &rest, 0) == CURLUE_OK)
+        fault = "takes an address without ? and #";
+    curl_free(port);
+    curl_free(rest);
+    curl_url_cleanup(url);
+    return fault;
+}
+
 struct remote *remote_new(const struct cli_args *args)
 {
     const char *url = from_environment(args, "admin", "SLUICE_ADMIN");
     const char *token = from_environment(args, "token", "SLUICE_TOKEN");
 
     url = url == NULL ? "http://127.0.0.1:9900" : url;
-    if ((strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) ||
-        !plain_ascii(url) || strlen(url) > URL_BYTES_MAX) {
-        fprintf(stderr, "sluice: --admin takes an address such as http://127.0.0.1:9900\n");
+    const char *fault = url_fault(url), *name = args->command->name;
+    if (fault != NULL) {
+        fprintf(stderr, "sluice %s: %s %s\n", name,
+                option_given(args, "admin") ? "--admin" : "SLUICE_ADMIN", fault);
         return NULL;
     }
     if (token != NULL && !plain_ascii(token)) {
-        fprintf(stderr, "sluice: a token is one word of ASCII characters\n");
+        fprintf(stderr, "sluice %s: a token is one word of ASCII characters\n", name);
         return NULL;
     }
     struct remote *c = xcalloc(1, sizeof(*c));
@@ -141,6 +169,14 @@ void remote_free(struct remote *c)
     strbuf_deinit(&c->failure);
     free(c->url);
     free(c);
+}
+
+void remote_limit(struct remote *c, int ms)
+{
+    if (c->curl == NULL)
+        return;
+    curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)ms);
+    curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, (long)ms);
 }
 
 const char *remote_url(const struct remote *c)
@@ -232,6 +268,11 @@ int remote_try(struct remote *c, const char *method, const char *path, const jso
     int rc = problem(c, status, answer, reterr);
     json_decref(answer);
     return rc;
+}
+
+const char *remote_failure(const struct remote *c)
+{
+    return strbuf_cstr(&c->failure);
 }
 
 void remote_print_failure(const struct remote *c)

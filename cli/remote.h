@@ -16,6 +16,8 @@ struct remote;
 struct remote *remote_new(const struct cli_args *);
 void remote_free(struct remote *);
 const char *remote_url(const struct remote *);
+/* How long one answer may take, from now on; 30 s to begin with. */
+void remote_limit(struct remote *, int ms);
 
 /* `method` "GET" or "POST"; body NULL: none (borrowed). 0 and *ret (new reference) for a 2xx with
  * JSON, else a message in reterr: -EHOSTUNREACH nobody answered, -ENOENT 404, -EPROTO the answer
@@ -31,7 +33,8 @@ int remote_call(struct remote *, const char *method, const char *path, const jso
 /* "/v1/rollouts/NAME" plus `suffix`, with NAME escaped. Heap. */
 char *remote_rollout_path(const char *name, const char *suffix);
 
-/* What the last call failed with, on standard error. */
+/* What the last call failed with, as text that is not cleaned, and on standard error. */
+const char *remote_failure(const struct remote *);
 void remote_print_failure(const struct remote *);
 
 #endif

@@ -1,5 +1,6 @@
 /* `sluice status` and `sluice list`. --watch keeps going when sluice does not answer for a while:
  * a restart must not end the page that someone is looking at. Ctrl-C ends it. */
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -12,12 +13,15 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/remote.h"
+#include "cli/screen.h"
 #include "cli/status_text.h"
 
 static const struct cli_option status_options[] = {
     {"watch", 'w', NULL, "refresh until Ctrl-C"},
     {"interval", 'i', "DURATION", "how often --watch looks (default 1s)"},
 };
+
+enum { WATCH_ANSWER_MS = 3000 };
 
 struct view {
     struct remote *remote;
@@ -78,30 +82,46 @@ static int show_once(const struct view *v)
 
 /* --- watch --- */
 
-static size_t terminal_rows(void)
+/* What --watch shows. */
+struct watch {
+    const struct view *view;
+    struct strbuf page;  /* as the last answer was drawn, uncut */
+    int64_t answered_ns; /* when that was, by the wall clock */
+    bool terminal, drawn, away;
+};
+
+static void terminal_size(size_t *ret_columns, size_t *ret_rows)
 {
     struct winsize size;
+    bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
 
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 1 ? size.ws_row : 24;
+    *ret_columns = known && size.ws_col > 0 ? size.ws_col : 80;
+    *ret_rows = known && size.ws_row > 1 ? size.ws_row : 24;
 }
 
-/* Draws over what is there: every line erases the rest of its old self, the end erases what is
- * below; no flicker as with a clear. What does not fit is left out, so that nothing scrolls. */
-static void draw_in_place(const struct strbuf *page)
+/* Draws over what is there: every line is erased before it is written and the end erases what is
+ * below, which does not flicker as a clear does. The last row stays free for the cursor. Wrapping
+ * is off meanwhile, for characters that this terminal takes for wider than we do. */
+static void draw_in_place(struct watch *w, struct str page)
 {
-    struct str rest = strbuf_str(page), line;
-    size_t rows = terminal_rows() - 1;
-    struct strbuf out;
+    struct strbuf cut, out;
+    size_t columns, rows;
 
+    terminal_size(&columns, &rows);
+    strbuf_init(&cut, OUTPUT_BYTES_MAX);
     strbuf_init(&out, OUTPUT_BYTES_MAX);
-    strbuf_add(&out, STR("\033[H"));
-    for (size_t i = 0; i < rows && str_split(&rest, '\n', &line) && rest.ptr != NULL; i++) {
-        strbuf_add(&out, line);
-        strbuf_add(&out, STR("\033[K\n"));
+    screen_clip(page, columns, rows - 1, &cut);
+    strbuf_add(&out, w->drawn ? STR("\033[H\033[?7l\033[K") : STR("\033[2J\033[H\033[?7l"));
+    for (size_t i = 0; i < cut.len; i++) {
+        strbuf_add_char(&out, cut.ptr[i]);
+        if (cut.ptr[i] == '\n')
+            strbuf_add(&out, STR("\033[K"));
     }
-    strbuf_add(&out, STR("\033[J"));
+    strbuf_add(&out, STR("\033[J\033[?7h"));
     output_write(stdout, &out);
+    strbuf_deinit(&cut);
     strbuf_deinit(&out);
+    w->drawn = true;
 }
 
 static void draw_appended(struct strbuf *page)
@@ -112,16 +132,48 @@ static void draw_appended(struct strbuf *page)
     output_write(stdout, page);
 }
 
-static void draw(const struct view *v, const json_t *answer, bool terminal)
+static void show_answer(struct watch *w, const json_t *answer)
 {
-    struct strbuf page;
-
-    strbuf_init(&page, OUTPUT_BYTES_MAX);
-    render(v, answer, output_colours(stdout), &page);
-    if (terminal)
-        draw_in_place(&page);
+    if (w->view->json) {
+        json_dumpf(answer, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
+        fputc('\n', stdout);
+        fflush(stdout);
+        return;
+    }
+    strbuf_reset(&w->page);
+    render(w->view, answer, output_colours(stdout), &w->page);
+    if (w->terminal)
+        draw_in_place(w, strbuf_str(&w->page));
     else
-        draw_appended(&page);
+        draw_appended(&w->page);
+}
+
+/* On a terminal the last figures stay, marked as old, under the header that they belong to; in a
+ * pipe the failure is said once per absence. */
+static void show_absence(struct watch *w, int rc)
+{
+    char when[WALL_TEXT_MAX];
+    struct strbuf notice, page;
+
+    if (!w->terminal || w->view->json) {
+        if (!w->away)
+            remote_print_failure(w->view->remote);
+        return;
+    }
+    wall_to_text(w->answered_ns, when);
+    strbuf_init(&notice, OUTPUT_BYTES_MAX);
+    strbuf_init(&page, OUTPUT_BYTES_MAX);
+    /* 2026-11-20T18:49:12.345Z: the time of day. */
+    strbuf_addf(&page, "  no answer since %.8sZ: the figures are that old%s", when + 11,
+                rc == -EHOSTUNREACH ? "" : "; ");
+    if (rc != -EHOSTUNREACH)
+        strbuf_addf(&page, "%s", remote_failure(w->view->remote));
+    output_add(&notice, output_colours(stdout), COLOUR_RED, strbuf_str(&page));
+    strbuf_reset(&page);
+    screen_insert(strbuf_str(&w->page), w->view->name == NULL ? 0 : STATUS_HEADER_LINES,
+                  strbuf_str(&notice), &page);
+    draw_in_place(w, strbuf_str(&page));
+    strbuf_deinit(&notice);
     strbuf_deinit(&page);
 }
 
@@ -132,31 +184,37 @@ static void sleep_ns(int64_t ns)
     nanosleep(&t, NULL);
 }
 
+/* False: over before it began. */
+static bool look(struct watch *w)
+{
+    json_t *answer = NULL;
+    int rc = fetch(w->view, &answer, NULL);
+
+    if (rc != 0 && w->answered_ns == 0) {
+        remote_print_failure(w->view->remote);
+        return false;
+    }
+    if (rc == 0) {
+        w->answered_ns = clock_wall(&clock_system);
+        show_answer(w, answer);
+    } else {
+        show_absence(w, rc);
+    }
+    w->away = rc != 0;
+    json_decref(answer);
+    return true;
+}
+
 static int watch(const struct view *v, int64_t interval_ns)
 {
-    bool terminal = isatty(STDOUT_FILENO) == 1, first = true;
+    struct watch w = {.view = v, .terminal = isatty(STDOUT_FILENO) == 1};
 
-    for (;; first = false) {
-        json_t *answer = NULL;
-        int rc = fetch(v, &answer, NULL);
-        if (rc != 0) {
-            remote_print_failure(v->remote);
-            if (first)
-                return CLI_FAILED;
-        } else if (v->json) {
-            json_dumpf(answer, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
-            fputc('\n', stdout);
-            fflush(stdout);
-        } else {
-            if (first && terminal)
-                fputs("\033[2J", stdout);
-            draw(v, answer, terminal);
-        }
-        json_decref(answer);
-        if (ferror(stdout))
-            return CLI_FAILED;
+    strbuf_init(&w.page, OUTPUT_BYTES_MAX);
+    remote_limit(v->remote, WATCH_ANSWER_MS);
+    while (look(&w) && ferror(stdout) == 0)
         sleep_ns(interval_ns);
-    }
+    strbuf_deinit(&w.page);
+    return CLI_FAILED;
 }
 
 static int run_status(const struct cli_args *args)
@@ -166,7 +224,8 @@ static int run_status(const struct cli_args *args)
 
     if (interval != NULL && (!units_parse_duration(str_from(interval), &interval_ns) ||
                              interval_ns < 100 * NS_PER_MS || interval_ns > NS_PER_HOUR)) {
-        fprintf(stderr, "sluice: --interval takes a duration from 100ms to 1h, such as 1s\n");
+        fprintf(stderr,
+                "sluice status: --interval takes a duration from 100ms to 1h, such as 1s\n");
         return CLI_USAGE;
     }
     struct view v = {

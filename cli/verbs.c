@@ -35,9 +35,9 @@ static bool is_zero(const char *text)
     return strcmp(text, "0") == 0 || strcmp(text, "0%") == 0;
 }
 
-static int usage_error(const char *message)
+static int usage_error(const struct cli_args *args, const char *message)
 {
-    fprintf(stderr, "sluice: %s\n", message);
+    fprintf(stderr, "sluice %s: %s\n", args->command->name, message);
     return CLI_USAGE;
 }
 
@@ -96,7 +96,7 @@ static int run_verb(const struct cli_args *args)
     char suffix[32];
 
     if (body == NULL)
-        return usage_error(message);
+        return usage_error(args, message);
     struct remote *remote = remote_new(args);
     if (remote == NULL) {
         json_decref(body);
@@ -132,8 +132,10 @@ static int run_verb(const struct cli_args *args)
 
 VERB(promote, promote_options, "NAME [--full] [--force] [--reason TEXT] [--expect-step N]",
      "start a rollout, or move its canary one step up now",
-     "Skips what is left of the step's hold. A criterion that has failed is only passed with\n"
-     "--force. With --expect-step a click that comes too late does nothing.",
+     "Does not wait for what the policy asks of the step: it skips what is left of the hold,\n"
+     "min_requests, the evidence that the limits hold, and an approval. The canary is still taken\n"
+     "back when it fails. A criterion that has failed already is only passed with --force. With\n"
+     "--expect-step a click that comes too late does nothing.",
      "  sluice promote chat --expect-step 2 --reason \"load test is through\"");
 VERB(pause, pause_options, "NAME [--weight 0] [--reason TEXT]",
      "hold a rollout at its weight; it is still taken back when it fails", NULL,

@@ -16,7 +16,10 @@
 #include "cli/remote.h"
 #include "policies/policy.h"
 
-enum { POLL_MS = 500 };
+enum { POLL_MS = 500, ANSWER_MS = 5000 };
+
+/* A restart is shorter; a pipeline must not take a dead controller for one that takes its time. */
+#define AWAY_MAX_NS (10 * NS_PER_SEC)
 
 bool wait_parse_goal(const char *text, struct wait_goal *ret)
 {
@@ -40,11 +43,15 @@ enum wait_answer wait_check(const struct wait_goal *goal, const json_t *document
     const char *phase = member_text(document, "phase");
     bool promoted = strcmp(phase, "promoted") == 0, back = strcmp(phase, "rolled_back") == 0;
 
+    if (strcmp(phase, "idle") == 0)
+        return WAIT_NO_CANARY;
+    if (goal->kind == WAIT_STEP && goal->step > member_number(document, "steps", STEPS_MAX))
+        return WAIT_BEYOND;
     if (goal->kind == WAIT_ROLLED_BACK)
         return back ? WAIT_REACHED : promoted ? WAIT_LOST : WAIT_ON;
     if (promoted)
         return WAIT_REACHED;
-    if (back || strcmp(phase, "idle") == 0)
+    if (back)
         return WAIT_LOST;
     if (goal->kind == WAIT_STEP && member_number(document, "step", 0) >= goal->step)
         return WAIT_REACHED;
@@ -57,7 +64,8 @@ struct waiting {
     char *path;
     struct wait_goal goal;
     int64_t deadline_ns; /* INT64_MAX: none */
-    bool json;
+    int64_t answered_ns; /* the last answer; 0: none yet */
+    bool away, json;
     char shown[160]; /* the last line, so that only changes are printed */
 };
 
@@ -81,19 +89,25 @@ static void show(struct waiting *w, const json_t *doc)
 }
 
 /* Prints why it will not come. */
-static void show_lost(const struct waiting *w, const json_t *doc)
+static void show_lost(const struct waiting *w, enum wait_answer answer, const json_t *doc)
 {
     const char *reason = member_text(doc, "decision.reason");
+    double steps = member_number(doc, "steps", 0);
     struct strbuf out;
 
     strbuf_init(&out, 8192);
-    if (strcmp(member_text(doc, "phase"), "idle") == 0)
-        strbuf_addf(&out, "sluice: %s has no canary: there is nothing to wait for", w->name);
-    else
-        strbuf_addf(&out, "sluice: %s is %s%s", w->name, member_text(doc, "phase"),
-                    reason[0] == '\0' ? "" : ": ");
-    if (strcmp(member_text(doc, "phase"), "idle") != 0)
+    strbuf_addf(&out, "sluice wait: %s ", w->name);
+    if (answer == WAIT_NO_CANARY) {
+        strbuf_add(&out, STR("has no canary: there is nothing to wait for"));
+    } else if (answer == WAIT_BEYOND) {
+        strbuf_addf(&out, "has %.0f step%s: step:%u will never come", steps, steps == 1 ? "" : "s",
+                    w->goal.step);
+    } else {
+        strbuf_add(&out, STR("is "));
+        output_add(&out, false, COLOUR_NONE, str_from(member_text(doc, "phase")));
+        strbuf_add(&out, reason[0] == '\0' ? STR("") : STR(": "));
         output_add(&out, false, COLOUR_NONE, str_from(reason));
+    }
     strbuf_add_char(&out, '\n');
     output_write(stderr, &out);
     strbuf_deinit(&out);
@@ -109,31 +123,47 @@ static int judge(struct waiting *w, const json_t *doc)
         return -1;
     if (w->json)
         output_json(stdout, doc);
-    if (answer == WAIT_LOST)
-        show_lost(w, doc);
-    return answer == WAIT_REACHED ? CLI_OK : CLI_FAILED;
+    if (answer != WAIT_REACHED)
+        show_lost(w, answer, doc);
+    return answer == WAIT_REACHED ? CLI_OK : answer == WAIT_LOST ? CLI_FAILED : CLI_CANNOT_TELL;
+}
+
+/* Says once per absence that nobody answers. False: no use in going on. */
+static bool bear_absence(struct waiting *w, int rc)
+{
+    bool began = !w->away, hopeless = w->answered_ns == 0 || rc == -ENOENT;
+
+    w->away = true;
+    if (began || hopeless)
+        remote_print_failure(w->remote);
+    if (hopeless)
+        return false;
+    if (clock_mono(&clock_system) - w->answered_ns <= AWAY_MAX_NS)
+        return true;
+    fprintf(stderr, "sluice wait: no answer for %d s: it cannot be told what became of %s\n",
+            (int)(AWAY_MAX_NS / NS_PER_SEC), w->name);
+    return false;
 }
 
 static int wait_loop(struct waiting *w)
 {
     const struct timespec pause = {.tv_sec = 0, .tv_nsec = POLL_MS * NS_PER_MS};
-    bool away = false, first = true;
 
-    for (;; first = false) {
+    for (;;) {
         json_t *doc = NULL;
         int rc = remote_try(w->remote, "GET", w->path, NULL, &doc, NULL), code = -1;
-        if (rc == 0)
+        if (rc == 0) {
+            w->away = false;
+            w->answered_ns = clock_mono(&clock_system);
             code = judge(w, doc);
-        else if (!away)
-            remote_print_failure(w->remote);
-        away = rc != 0;
+        } else if (!bear_absence(w, rc)) {
+            code = CLI_CANNOT_TELL;
+        }
         json_decref(doc);
         if (code >= 0)
             return code;
-        if (away && (first || rc == -ENOENT))
-            return CLI_FAILED;
         if (clock_mono(&clock_system) >= w->deadline_ns) {
-            fprintf(stderr, "sluice: timeout: %s\n", w->shown[0] == '\0' ? w->name : w->shown);
+            fprintf(stderr, "sluice wait: timeout: %s\n", w->shown[0] == '\0' ? w->name : w->shown);
             return CLI_TIMEOUT;
         }
         nanosleep(&pause, NULL);
@@ -147,17 +177,18 @@ static int run_wait(const struct cli_args *args)
     int64_t timeout_ns = 0;
 
     if (!wait_parse_goal(goal == NULL ? "promoted" : goal, &w.goal)) {
-        fprintf(stderr, "sluice: --for takes promoted, rolled_back or step:N\n");
+        fprintf(stderr, "sluice wait: --for takes promoted, rolled_back or step:N\n");
         return CLI_USAGE;
     }
     if (timeout != NULL && !units_parse_duration(str_from(timeout), &timeout_ns)) {
-        fprintf(stderr, "sluice: --timeout takes a duration such as 2h\n");
+        fprintf(stderr, "sluice wait: --timeout takes a duration such as 2h\n");
         return CLI_USAGE;
     }
     w.deadline_ns = timeout == NULL ? INT64_MAX : clock_mono(&clock_system) + timeout_ns;
     w.remote = remote_new(args);
     if (w.remote == NULL)
         return CLI_USAGE;
+    remote_limit(w.remote, ANSWER_MS);
     w.path = remote_rollout_path(w.name, "");
     int rc = wait_loop(&w);
     free(w.path);
@@ -167,14 +198,17 @@ static int run_wait(const struct cli_args *args)
 
 static const struct cli_option wait_options[] = {
     {"for", 0, "GOAL", "promoted (the default), rolled_back or step:N"},
-    {"timeout", 0, "DURATION", "give up after so long, with exit code 3 (default: never)"},
+    {"timeout", 0, "DURATION", "give up after so long, with exit code 3 (default never)"},
 };
 
 const struct cli_command command_wait = {
     .name = "wait",
     .summary = "wait until a rollout is promoted, taken back or at a step",
     .usage = "NAME [--for promoted|rolled_back|step:N] [--timeout DURATION]",
-    .details = "Exit code: 0 reached, 1 it went the other way, 3 timeout. For CI.",
+    .details =
+        "For CI. Exit code: 0 reached; 1 it went the other way; 3 time is up; 4 cannot tell:\n"
+        "sluice does not answer at the start or for 10 s, there is no such rollout, it has\n"
+        "no canary, or its plan has fewer steps than step:N.",
     .example = "  sluice wait chat --for promoted --timeout 2h",
     .options = wait_options,
     .option_count = sizeof(wait_options) / sizeof(wait_options[0]),

@@ -15,7 +15,9 @@ struct wait_goal {
 enum wait_answer {
     WAIT_ON,
     WAIT_REACHED,
-    WAIT_LOST /* it can no longer be reached by itself */
+    WAIT_LOST,      /* it can no longer be reached by itself */
+    WAIT_NO_CANARY, /* there is nothing to wait for */
+    WAIT_BEYOND     /* the plan has fewer steps than step:N */
 };
 
 /* "promoted", "rolled_back", "step:N". */
