@@ -160,7 +160,7 @@ static uint64_t sockets_max(const struct config *config)
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
         max = limit.rlim_cur > 2 * DESCRIPTOR_RESERVE ? limit.rlim_cur - DESCRIPTOR_RESERVE
                                                       : limit.rlim_cur / 2;
-    if (config->limits.connections > max - max / 8)
+    if (config->limits.connections / 2 > max - max / 8) /* the default may be a little too high */
         log_warn("proxy.connections_limited",
                  F("limits.connections", LOG_U64(config->limits.connections)),
                  F("possible", LOG_U64(max - max / 8)),

@@ -85,6 +85,48 @@ def test_sigterm_under_load_loses_nothing_that_was_accepted(sluice, backend):
     assert len(set(b.ids) - delivered) == 0
 
 
+def test_a_connection_in_use_gets_one_more_answer_in_a_drain(sluice, backend):
+    """An answer that began before the drain did not say `close`, so its client asks again: that
+    request is served, and told to be the last."""
+    started, go = threading.Event(), threading.Event()
+
+    def handler(request, c):
+        if request.target == "/stream":
+            c.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n")
+            started.set()
+            go.wait(10)
+            c.send(b"0\r\n\r\n")
+        else:
+            c.reply(200, b"last")
+
+    s = sluice(policy("chat", backend("1.0.0", handler)))
+    with Client(s.port) as client:
+        client.send_request("GET", "/stream")
+        assert started.wait(10)
+        s.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "run.draining" in s.log(), 10, "the drain")
+        go.set()
+        assert client.response().keep_alive()
+        r = client.request("GET", "/next")
+        assert (r.status, r.body) == (200, b"last")
+        assert not r.keep_alive()
+    assert s.process.wait(20) == 0
+
+
+def test_a_name_that_does_not_resolve_keeps_only_itself_from_serving(sluice, backend):
+    s = sluice([
+        policy("good", backend("1.0.0"), first={"match": {"paths": ["/good"]}}),
+        policy("lost", ("1.0.0", ["http://no-such-host.invalid:80"]),
+               first={"match": {"paths": ["/lost"]}}),
+    ])
+    assert s.request(target="/good").status == 200
+    lost = s.request(target="/lost")
+    assert lost.status == 502
+    assert "no-such-host.invalid" in json.loads(lost.body)["error"]["message"]
+    assert s.metrics().value("sluice_requests_total", rollout="lost", outcome="connect") == 1
+    assert "endpoint.unresolved host=no-such-host.invalid" in s.log()
+
+
 def test_without_policies_everything_is_404(sluice):
     s = sluice([])
     assert s.request().status == 404

@@ -103,3 +103,17 @@ def test_rollouts_do_not_share_counts(routes, sluice, backend):
     m = s.metrics()
     assert m.value("sluice_requests_total", rollout="a", outcome="ok") == 3
     assert m.value("sluice_requests_total", rollout="b", outcome="ok") == 1
+
+
+def test_weights_of_endpoints_hold_with_little_traffic(sluice, backend):
+    """One request at a time: the weights alone must share them out."""
+    backends = [backend("1.0.0") for _ in range(3)]
+    endpoints = [{"url": b.url, "weight": w} for b, w in zip(backends, (7, 2, 1))]
+    s = sluice(policy("chat", ("1.0.0", endpoints)))
+    with Client(s.port) as client:
+        for _ in range(600):
+            assert client.request("GET", "/").status == 200
+    counts = [b.count for b in backends]
+    assert sum(counts) == 600
+    for count, share in zip(counts, (0.7, 0.2, 0.1)):
+        assert abs(count - 600 * share) < 5 * (600 * share * (1 - share)) ** 0.5, counts
