@@ -3,6 +3,7 @@ more conditions."""
 
 import pytest
 
+from http_wire import Client
 from sluice import policy
 
 
