@@ -23,8 +23,7 @@ static const char *name_text(struct str name, char *to, size_t size)
     return to;
 }
 
-static void reply_unknown_rollout(const struct admin_ports *ports, struct serve_request *r,
-                                  struct str name)
+void api_unknown_rollout(const struct admin_ports *ports, struct serve_request *r, struct str name)
 {
     struct strbuf names;
 
@@ -58,7 +57,7 @@ void api_rollout(const struct admin_ports *ports, struct serve_request *r, struc
     json_t *document = ports->document(ports->ctx, name_text(name, text, sizeof(text)));
 
     if (document == NULL)
-        reply_unknown_rollout(ports, r, name);
+        api_unknown_rollout(ports, r, name);
     else
         reply_json(r, 200, document);
 }
@@ -70,7 +69,7 @@ void api_verdict(const struct admin_ports *ports, struct serve_request *r, struc
     json_t *verdict = ports->verdict(ports->ctx, name_text(name, text, sizeof(text)), &ok);
 
     if (verdict == NULL)
-        reply_unknown_rollout(ports, r, name);
+        api_unknown_rollout(ports, r, name);
     else
         reply_json(r, ok ? 200 : 409, verdict);
 }
@@ -237,7 +236,7 @@ void api_command(const struct admin_ports *ports, struct serve_request *r, struc
     }
     set_who(r, &c);
     if (ports->command(ports->ctx, name_text(name, text, sizeof(text)), &c, &result) == -ENOENT)
-        reply_unknown_rollout(ports, r, name);
+        api_unknown_rollout(ports, r, name);
     else
         reply_command(ports, r, text, &c, &result);
 }

@@ -9,6 +9,8 @@
 #include "net/serve.h"
 
 void api_rollouts(const struct admin_ports *, struct serve_request *);
+/* 404 that lists the names there are. */
+void api_unknown_rollout(const struct admin_ports *, struct serve_request *, struct str name);
 void api_rollout(const struct admin_ports *, struct serve_request *, struct str name);
 void api_verdict(const struct admin_ports *, struct serve_request *, struct str name);
 void api_command(const struct admin_ports *, struct serve_request *, struct str name,

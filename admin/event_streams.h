@@ -16,7 +16,8 @@ struct event_streams *event_streams_new(const struct admin_ports *);
 void event_streams_free(struct event_streams *);
 
 /* Answers the request with a stream that stays open. `Last-Event-ID` or ?after=N: events with a
- * larger id, as far as they are kept; without either: those from now on. ?rollout=NAME narrows. */
+ * larger id, as far as they are kept; without either: those from now on. ?rollout=NAME narrows;
+ * the caller has checked that there is such a rollout. */
 void event_streams_subscribe(struct event_streams *, struct serve_request *);
 /* Sends what is new to every subscriber. Call after each tick and each command. */
 void event_streams_pump(struct event_streams *);

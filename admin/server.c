@@ -98,11 +98,22 @@ static void get_metrics(struct admin *a, struct serve_request *r, const struct r
     strbuf_deinit(&page);
 }
 
+static bool known_rollout(const struct admin *a, struct str name)
+{
+    for (size_t i = 0; i < a->ports.set->count; i++)
+        if (str_eq(name, str_from(a->ports.set->policies[i]->name)))
+            return true;
+    return false;
+}
+
+/* A stream of a rollout that does not exist would be silent for ever. */
 static void get_events(struct admin *a, struct serve_request *r, const struct route *route,
                        struct str name)
 {
-    (void)route, (void)name;
-    if (str_eq(serve_method(r), STR("HEAD")))
+    (void)route;
+    if (serve_query_get(r, STR("rollout"), &name) && !known_rollout(a, name))
+        api_unknown_rollout(&a->ports, r, name);
+    else if (str_eq(serve_method(r), STR("HEAD")))
         reply_text(r, 200, STR("text/event-stream"), STR(""));
     else
         event_streams_subscribe(a->events, r);

@@ -22,27 +22,36 @@ static void describe_policy(const struct policy *p, struct strbuf *out)
                 p->analysis.mode == MODE_OBSERVE ? ", observe only" : "");
 }
 
-/* What the set holds from one file: "rollout chat: …; configuration: …". */
+static bool is_from(const struct policy *p, const char *path)
+{
+    return p->file != NULL && strcmp(p->file, path) == 0;
+}
+
+/* What the set holds from one file, a line each when there are several:
+ *   ": ok (rollout chat: …)"    ": ok\n  rollout chat: …\n  configuration: …" */
 static void describe_file(const struct policy_set *set, const char *path, struct strbuf *out)
 {
     const struct config *config = set->config;
-    bool any = false;
+    bool configures = config->file != NULL && strcmp(config->file, path) == 0;
+    size_t count = configures, told = 0;
 
+    for (size_t i = 0; i < set->count; i++)
+        count += is_from(set->policies[i], path);
     for (size_t i = 0; i < set->count; i++) {
-        if (set->policies[i]->file == NULL || strcmp(set->policies[i]->file, path) != 0)
+        if (!is_from(set->policies[i], path))
             continue;
-        strbuf_add(out, any ? STR("; ") : STR(" ("));
+        strbuf_add(out, count > 1 ? STR("\n  ") : STR(" ("));
         describe_policy(set->policies[i], out);
-        any = true;
+        told++;
     }
-    if (config->file != NULL && strcmp(config->file, path) == 0) {
-        strbuf_addf(out, "%sconfiguration: ", any ? "; " : " (");
+    if (configures) {
+        strbuf_addf(out, "%sconfiguration: ", count > 1 ? "\n  " : " (");
         for (size_t i = 0; i < config->listen_count; i++)
             strbuf_addf(out, "%s%s", i == 0 ? "listens on " : ", ", config->listen[i].text);
         strbuf_addf(out, "; admin %s", config->admin.text);
-        any = true;
+        told++;
     }
-    if (any)
+    if (told == 1)
         strbuf_add_char(out, ')');
 }
 

@@ -12,6 +12,15 @@ int load_files(const struct cli_args *args, struct load *ret)
     diagnostics_init(&ret->diagnostics);
     int rc = policy_set_load(args->args, args->arg_count, 1, &ret->set, &ret->sources,
                              &ret->diagnostics);
+    if (rc == 0 && ret->set->count == 0 && ret->set->config->file == NULL) {
+        policy_set_unref(ret->set);
+        ret->set = NULL;
+        diagnostics_addf(&ret->diagnostics, (struct source_pos){.file = NULL},
+                         "a policy has a top-level \"rollout:\", and its name ends in .yaml",
+                         "neither a policy nor a configuration in %s%s", args->args[0],
+                         args->arg_count > 1 ? " and the others" : "");
+        rc = -EINVAL;
+    }
     diagnostics_sort(&ret->diagnostics);
     return rc;
 }

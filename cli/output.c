@@ -45,6 +45,16 @@ size_t output_width(struct str text)
     return width;
 }
 
+/* Characters that reorder what follows them: U+202A to U+202E, U+2066 to U+2069. */
+static bool reorders(struct str s)
+{
+    const unsigned char *p = (const unsigned char *)s.ptr;
+
+    return s.len >= 3 && p[0] == 0xe2 &&
+           ((p[1] == 0x80 && p[2] >= 0xaa && p[2] <= 0xae) ||
+            (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9));
+}
+
 static void add_clean(struct strbuf *b, struct str text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -53,6 +63,9 @@ static void add_clean(struct strbuf *b, struct str text)
         if (c == 0xc2 && i + 1 < text.len && (unsigned char)text.ptr[i + 1] < 0xa0) {
             strbuf_add_char(b, '?');
             i++;
+        } else if (reorders((struct str){text.ptr + i, text.len - i})) {
+            strbuf_add_char(b, '?');
+            i += 2;
         } else {
             strbuf_add_char(b, c < 0x20 || c == 0x7f ? '?' : text.ptr[i]);
         }

@@ -266,8 +266,6 @@ static int load_set(struct load *load, const struct cli_args *args)
     strbuf_deinit(&out);
     if (rc != 0)
         return CLI_FAILED;
-    if (load->set->count == 0 && load->set->config->file == NULL)
-        return usage_error("give at least one policy file (one with a top-level \"rollout:\")");
     if (load->set->count == 0)
         log_warn("run.no_policies", F("note", LOG_STR("every request is answered 404")));
     return CLI_OK;

@@ -179,6 +179,14 @@ static void add_next(struct page *p)
     strbuf_add_char(p->out, '\n');
 }
 
+/* Decided: nothing more is asked of the canary, and nothing more threatens it. */
+static bool is_over(const struct page *p)
+{
+    const char *phase = member_text(p->doc, "phase");
+
+    return strcmp(phase, "rolled_back") == 0 || strcmp(phase, "promoted") == 0;
+}
+
 /* Only while it fails without a break: otherwise there is nothing to see. */
 static void add_hard_down(struct page *p)
 {
@@ -191,9 +199,12 @@ static void add_hard_down(struct page *p)
     snprintf(time, sizeof(time), "%.0f", failures);
     add(p, COLOUR_RED, time);
     add(p, COLOUR_RED, " failures in a row");
-    strbuf_addf(p->out, " over %s; from %.0f on it may be taken back at once\n",
-                seconds_text(member_number(p->doc, "hard_down.seconds", 0), time),
-                member_number(p->doc, "hard_down.limit", 0));
+    strbuf_addf(p->out, " over %s",
+                seconds_text(member_number(p->doc, "hard_down.seconds", 0), time));
+    if (!is_over(p))
+        strbuf_addf(p->out, "; from %.0f on it may be taken back at once",
+                    member_number(p->doc, "hard_down.limit", 0));
+    strbuf_add_char(p->out, '\n');
 }
 
 /* --- criteria --- */
@@ -259,7 +270,7 @@ static void evidence_cell(struct table *t, const json_t *c)
 }
 
 /* What is still missing to say that the canary keeps the limit. */
-static void no_harm_cell(struct table *t, const json_t *c)
+static void no_harm_cell(const struct page *p, struct table *t, const json_t *c)
 {
     char more[COUNT_TEXT_MAX];
 
@@ -267,6 +278,8 @@ static void no_harm_cell(struct table *t, const json_t *c)
         table_cell(t, COLOUR_NONE, "-");
     else if (member_number(c, "no_harm", 0) >= member_number(c, "no_harm_threshold", 0))
         table_cell(t, COLOUR_GREEN, "shown");
+    else if (is_over(p))
+        table_cell(t, COLOUR_NONE, "not shown");
     else if (member_has_number(c, "requests_more"))
         table_cell(t, COLOUR_NONE, "%s more",
                    output_count(member_number(c, "requests_more", 0), more));
@@ -298,7 +311,7 @@ static void add_criteria(struct page *p)
         limit_cell(t, c);
         table_cell(t, COLOUR_NONE, "%s", output_count(member_number(c, "requests", 0), requests));
         evidence_cell(t, c);
-        no_harm_cell(t, c);
+        no_harm_cell(p, t, c);
     }
     strbuf_add_char(p->out, '\n');
     table_print(t, p->out, p->colours, 2);

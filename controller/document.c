@@ -89,6 +89,22 @@ static json_t *quantile_ms(const struct histogram_view *h, double q)
     return ns < 0 ? json_null() : json_number((double)ns / (double)NS_PER_MS);
 }
 
+/* The rate is of the last seconds, which may have been another step's: it is never more than this
+ * step's requests over this step's age. The age is without pauses that are over, so at least the
+ * rate of the last seconds is left then. */
+static json_t *rate(const struct document_source *src, enum variant v)
+{
+    const struct rollout_state *s = &src->engine->state;
+    int64_t age_ns = s->held_ns + (s->phase == PHASE_PROGRESSING ? 0 : s->phase_ns);
+    double requests = (double)src->step[v].dispatched, rate = src->rate[v];
+
+    if (rate < 0)
+        return json_null();
+    if (s->step > 0 && rate * (double)age_ns > requests * (double)NS_PER_SEC)
+        rate = requests * (double)NS_PER_SEC / (double)age_ns;
+    return json_number(s->step > 0 && requests <= 0 ? 0 : rate);
+}
+
 static json_t *traffic(const struct document_source *src, enum variant v)
 {
     const struct recorder_variant_totals *totals = &src->step[v];
@@ -107,8 +123,7 @@ static json_t *traffic(const struct document_source *src, enum variant v)
     json_object_set_new(latency, "p99", quantile_ms(h, 0.99));
     json_object_set_new(o, "version", json_text(src->engine->policy->versions[v].version));
     json_object_set_new(o, "requests", count(totals->dispatched));
-    json_object_set_new(o, "requests_per_second",
-                        src->rate[v] < 0 ? json_null() : json_number(src->rate[v]));
+    json_object_set_new(o, "requests_per_second", rate(src, v));
     json_object_set_new(o, "errors", count(errors));
     json_object_set_new(o, "outcomes", outcomes);
     json_object_set_new(o, "latency_ms", latency);

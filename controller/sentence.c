@@ -51,6 +51,26 @@ static const char *duration(int64_t ns, char to[static UNITS_TEXT_MAX])
     return units_duration_text((ns + grain / 2) / grain * grain, to);
 }
 
+/* "1 canary request", "2,301 canary requests" */
+static void add_requests(struct strbuf *b, uint64_t n)
+{
+    char count[COUNT_TEXT_MAX];
+
+    strbuf_addf(b, "%s canary request%s", count_text(n, count), n == 1 ? "" : "s");
+}
+
+/* How long the step that was left was held: the state before the decision is of the look before it,
+ * and the time between the two belongs to the step. Counted as rollout.c counts it. */
+static int64_t held_ns(const struct decision_facts *f)
+{
+    const struct rollout_state *before = &f->decision->before;
+    int64_t since = f->now_ns - before->last_ns;
+
+    if (before->phase != PHASE_PROGRESSING || since < 0)
+        return before->held_ns;
+    return before->held_ns + (since < ROLLOUT_GAP_MAX_NS ? since : ROLLOUT_GAP_MAX_NS);
+}
+
 /* "step 2 of 4 (25%)" */
 static void add_step(struct strbuf *b, const struct policy *policy, const struct rollout_state *s)
 {
@@ -87,8 +107,9 @@ static void add_observed(struct strbuf *b, const struct policy_criterion *c,
         strbuf_addf(b, "no canary requests in this step yet");
         return;
     }
-    strbuf_addf(b, "%s of %s canary requests ", share_text((double)bad / (double)requests, share),
-                count_text(requests, count));
+    strbuf_addf(b, "%s of ", share_text((double)bad / (double)requests, share));
+    add_requests(b, requests);
+    strbuf_add_char(b, ' ');
     if (c->metric == METRIC_LATENCY) {
         strbuf_addf(b, "took longer than %s (", units_duration_text(c->limit_ns, limit));
         strbuf_addf(b, "allowed %s", share_text(c->test == TEST_MAX ? c->p0 : c->delta, share));
@@ -173,16 +194,17 @@ static void add_cause(struct strbuf *b, const struct decision_facts *f)
 static void add_passed(struct strbuf *b, const struct decision_facts *f)
 {
     const struct rollout_decision *d = f->decision;
-    char held[UNITS_TEXT_MAX], count[COUNT_TEXT_MAX];
+    char held[UNITS_TEXT_MAX];
 
     if (d->before.step == 0)
         return;
-    strbuf_addf(b, "; step %u %s after %s on %s canary requests", d->before.step,
+    strbuf_addf(b, "; step %u %s after %s on ", d->before.step,
                 d->cause == CAUSE_PASSED      ? "passed"
                 : d->cause == CAUSE_APPROVAL  ? "is over"
                 : d->cause == CAUSE_UNDECIDED ? "was left undecided"
                                               : "was ended by command",
-                duration(d->before.held_ns, held), count_text(d->report.step_requests, count));
+                duration(held_ns(f), held));
+    add_requests(b, d->report.step_requests);
 }
 
 static void add_gets(struct strbuf *b, const struct decision_facts *f)

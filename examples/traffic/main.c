@@ -36,7 +36,7 @@ static const char help[] =
     "  --max-tokens N       of chat and stream (16)\n"
     "  --path P             one request of your own instead: with --body TEXT or --body @FILE,\n"
     "                       --method M (POST with a body, else GET), --content-type T\n"
-    "  --header 'N: V'      added to every request; repeatable\n"
+    "  --header 'N: V'      added to every request; repeatable. Host replaces the URL's\n"
     "  --seed N             the same sequence of kinds again\n"
     "\n"
     "reports\n"
@@ -63,6 +63,7 @@ struct options {
     struct load_options load;
     struct mix_target target;
     const char *url, *mix, *path, *method, *content_type, *body, *json, *log;
+    const char *host_header; /* from --header; NULL: that of the URL */
     bool quiet, strict, duration_given;
     char host[256], port[8], base[512], host_field[280];
 };
@@ -97,7 +98,7 @@ static bool parse_url(struct options *o)
     if (host.len > 2 && host.ptr[0] == '[')
         host = (struct str){host.ptr + 1, host.len - 2};
     o->target.base = o->base;
-    o->target.host_field = o->host_field;
+    o->target.host_field = o->host_header != NULL ? o->host_header : o->host_field;
     return host.len > 0 && str_copy(o->host, sizeof(o->host), host) &&
            str_copy(o->port, sizeof(o->port), port) && str_copy(o->base, sizeof(o->base), base);
 }
@@ -130,6 +131,29 @@ static bool parse_rate(const char *text, double *ret)
 }
 
 /* False when the value is wrong. */
+/* The request has one Host and one Content-Type: a header of that name takes their place. */
+static bool take_header(struct options *o, const char *line)
+{
+    struct str value = str_from(line), name;
+
+    if (strchr(line, ':') == NULL || !str_split(&value, ':', &name))
+        return false;
+    while (value.len > 0 && (*value.ptr == ' ' || *value.ptr == '\t'))
+        value = (struct str){value.ptr + 1, value.len - 1};
+    if (str_ieq(name, STR("host"))) {
+        o->host_header = value.ptr;
+        return true;
+    }
+    if (str_ieq(name, STR("content-type"))) {
+        o->content_type = value.ptr;
+        return true;
+    }
+    if (o->target.header_count == MIX_HEADERS_MAX)
+        return false;
+    o->target.headers[o->target.header_count++] = line;
+    return true;
+}
+
 static bool set_option(struct options *o, int c, const char *value)
 {
     uint64_t n = 0;
@@ -179,9 +203,7 @@ static bool set_option(struct options *o, int c, const char *value)
         o->content_type = value;
         break;
     case 'H':
-        ok = strchr(value, ':') != NULL && o->target.header_count < MIX_HEADERS_MAX;
-        if (ok)
-            o->target.headers[o->target.header_count++] = value;
+        ok = take_header(o, value);
         break;
     case 's':
         ok = parse_count(value, UINT64_MAX, &o->load.seed);

@@ -133,6 +133,7 @@ def test_unknown_things(running):
     assert "chat" in problem(running, "GET", "/v1/rollouts/nope", 404)["detail"]
     problem(running, "POST", "/v1/rollouts/nope/promote", 404)
     problem(running, "GET", "/v1/rollouts/nope/verdict", 404)
+    problem(running, "GET", "/v1/events?rollout=nope", 404)
     problem(running, "GET", "/v1/decisions/chat-999999", 404)
     problem(running, "GET", "/v2/rollouts", 404)
 

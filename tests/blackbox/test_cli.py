@@ -1,8 +1,14 @@
 """The command line: what it prints, on which stream, and its exit codes."""
 
+import fcntl
 import json
+import os
+import pty
+import re
 import socket
+import struct
 import subprocess
+import termios
 import threading
 import time
 
@@ -104,6 +110,21 @@ def test_check_of_a_file_that_is_not_there(tmp_path):
     assert "none.yaml" in done.stderr + done.stdout
 
 
+def test_a_folder_without_policies(tmp_path):
+    for command in ("check", "run"):
+        done = cli(command, tmp_path)
+        assert done.returncode == 1
+        assert "neither a policy nor a configuration" in done.stdout + done.stderr
+
+
+def test_check_says_one_line_per_rollout(write):
+    text = "---\n".join(GOOD.replace("chat", f"chat-{i}") for i in range(16))
+    done = cli("check", write(text))
+    assert done.returncode == 0, done.stdout
+    assert len(done.stdout.splitlines()) >= 16
+    assert max(map(len, done.stdout.splitlines())) < 200
+
+
 def test_run_refuses_what_check_refuses(write):
     done = cli("run", write(GOOD.replace("stable:", "stabel:")))
     assert done.returncode == 1
@@ -117,12 +138,15 @@ def test_run_refuses_what_check_refuses(write):
     "args",
     [["nonsense"], ["status", "--nonsense"], ["promote"],
      ["wait", "chat", "--for", "nirvana"], ["check"],
-     ["status", "a", "b"], ["status", "-o", "xml"]],
+     ["status", "a", "b"], ["status", "-o", "xml"],
+     ["list", "--admin", "http://127.0.0.1:99999"], ["list", "--admin", "https://x"],
+     ["list", "--admin", "http://127.0.0.1:0"], ["list", "--admin", "127.0.0.1:9900"],
+     ["promote", "chat", "--expect-step", "x"]],
 )
 def test_bad_usage_is_2(args):
     done = cli(*args)
     assert done.returncode == 2, done.stderr
-    assert done.stderr
+    assert args[0] in done.stderr
     assert not done.stdout
 
 
@@ -227,6 +251,76 @@ def test_wait_times_out(running):
     done = running.cli("wait", "chat", "--for", "promoted", "--timeout", "1s")
     assert done.returncode == 3
     assert 0.9 < time.monotonic() - began < 15
+
+
+def test_wait_cannot_tell(running):
+    """What a pipeline must not read as a rollback."""
+    done = running.cli("wait", "nope")
+    assert done.returncode == 4 and "chat" in done.stderr, done.stderr
+    done = running.cli("wait", "chat", "--for", "step:9")
+    assert done.returncode == 4 and "2 steps" in done.stderr, done.stderr
+    done = cli("wait", "chat", "--admin", f"http://127.0.0.1:{free_port()}")
+    assert done.returncode == 4 and done.stderr, done.stderr
+
+
+def test_wait_without_a_canary(sluice, backend):
+    s = sluice(policy("chat", backend("1.0.0")))
+    for goal in ("promoted", "rolled_back", "step:1"):
+        done = s.cli("wait", "chat", "--for", goal, "--timeout", "5s")
+        assert done.returncode == 4 and "no canary" in done.stderr, done.stderr
+
+
+def test_wait_gives_up_on_a_dead_controller(running):
+    began = time.monotonic()
+    with subprocess.Popen(
+        [SLUICE, "wait", "chat", "--admin", running.admin],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as p:
+        assert p.stdout.readline().startswith("chat: progressing")
+        running.stop()
+        _, errors = p.communicate(timeout=30)
+    assert p.returncode == 4
+    assert 9 < time.monotonic() - began < 25
+    assert errors.count("cannot reach") == 1, "said once, and not with every look"
+    assert "no answer for 10 s" in errors
+
+
+@pytest.mark.parametrize("columns,rows", [(60, 12), (100, 30)])
+def test_status_watch_fits_its_terminal(running, columns, rows):
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    with subprocess.Popen(
+        [SLUICE, "status", "chat", "--watch", "-i", "200ms", "--admin", running.admin],
+        stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm"},
+    ) as p:
+        os.close(slave)
+        seen = b""
+
+        def frame():
+            """The next whole frame as lines of plain text."""
+            nonlocal seen
+            deadline = time.monotonic() + 15
+            seen = b""
+            while seen.count(b"\x1b[?7h") < 2 and time.monotonic() < deadline:
+                seen += os.read(master, 65536)
+            text = seen.split(b"\x1b[?7h")[1].decode()
+            return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).split("\n")
+
+        try:
+            lines = [line.rstrip("\r") for line in frame()]
+            assert lines[0].startswith("chat  progressing"), lines
+            assert len(lines) <= rows and max(map(len, lines)) <= columns, lines
+            running.stop()
+            deadline = time.monotonic() + 15
+            while "no answer since" not in lines[2] and time.monotonic() < deadline:
+                lines = [line.rstrip("\r") for line in frame()]
+            assert lines[0].startswith("chat  progressing"), lines
+            assert sum("no answer since" in line for line in lines) == 1, lines
+            assert len(lines) <= rows and max(map(len, lines)) <= columns, lines
+        finally:
+            p.terminate()
+            p.wait(10)
+            os.close(master)
 
 
 def test_status_watch_shows_changes_and_ends_with_its_output(running, tmp_path):

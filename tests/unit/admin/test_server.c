@@ -179,6 +179,8 @@ static void errors_are_problem_documents(void **state)
     } errors[] = {
         {"GET /v1/rollouts/nope", "", "", 404, "Known: chat, embed"},
         {"GET /v1/rollouts/nope/verdict", "", "", 404, "Known: chat, embed"},
+        {"GET /v1/events?rollout=nope", "", "", 404, "Known: chat, embed"},
+        {"GET /v1/events?rollout=", "", "", 404, "Known: chat, embed"},
         {"POST /v1/rollouts/nope/promote", JSON_TYPE, "{}", 404, "Known: chat, embed"},
         {"GET /v1/decisions/chat-18", "", "", 404, "chat-18"},
         {"GET /v2", "", "", 404, "GET / lists"},

@@ -58,8 +58,8 @@ static void control_bytes_are_harmless(void **state)
 
     (void)state;
     strbuf_init(&out, 4096);
-    output_add(&out, false, COLOUR_NONE, STR("a\033[2Jb\rc\nd\xc2\x9b\x7f é"));
-    assert_string_equal(strbuf_cstr(&out), "a?[2Jb?c?d?? é");
+    output_add(&out, false, COLOUR_NONE, STR("a\033[2Jb\rc\nd\xc2\x9b\x7f é\u202ex\u2066→"));
+    assert_string_equal(strbuf_cstr(&out), "a?[2Jb?c?d?? é?x?→");
     strbuf_deinit(&out);
 }
 

@@ -68,7 +68,10 @@ static const char rolled_back[] =
     "{\"rollout\":\"chat\",\"phase\":\"rolled_back\",\"step\":1,\"steps\":2,\"weight\":0,"
     "\"stable\":\"1\",\"canary\":\"2\",\"mode\":\"observe\",\"frozen\":true,"
     "\"plan\":[{\"weight\":0.1},{\"weight\":100}],\"next\":{\"action\":\"none\",\"text\":\"`sluice "
-    "retry chat`\"},\"decision\":{\"id\":\"chat-2\",\"time\":\"2026-11-20T18:49:12Z\","
+    "retry chat`\"},\"hard_down\":{\"failures\":29,\"limit\":20,\"seconds\":3},"
+    "\"criteria\":[{\"name\":\"error_rate max 1%\",\"verdict\":\"fail\",\"limit\":0.01,"
+    "\"requests\":29,\"no_harm\":0,\"no_harm_threshold\":4.6,\"requests_more\":4958}],"
+    "\"decision\":{\"id\":\"chat-2\",\"time\":\"2026-11-20T18:49:12Z\","
     "\"type\":\"rollout.rolled_back\",\"reason\":\"by command\\u001b[2J\"}}";
 
 static const char rolled_back_text[] =
@@ -77,6 +80,10 @@ static const char rolled_back_text[] =
     "  stable 1, canary 2\n"
     "  plan  ✗ 0.1% ─ 100%\n"
     "  next  `sluice retry chat`\n"
+    "  down  29 failures in a row over 3s\n"
+    "\n"
+    "  criterion          verdict  canary  stable  limit  requests  evidence    no harm\n"
+    "  error_rate max 1%  fail     -       -          1%        29         -  not shown\n"
     "\n"
     "  last  2026-11-20T18:49:12Z chat-2 rollout.rolled_back: by command?[2J\n";
 

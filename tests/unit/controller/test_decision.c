@@ -81,6 +81,16 @@ static void test_other_sentences(void **state)
     assert_string_equal(sentence(&f, &d, NULL, false),
                         "step 2 of 4: 2.1.0 gets 25% of the traffic; step 1 passed after 10m on "
                         "1,000 canary requests");
+    /* the look that ends a step adds the time since the one before it */
+    s = state_at(&f, 1, true);
+    s.held_ns -= NS_PER_SEC / 10;
+    s.last_ns -= NS_PER_SEC / 10;
+    good.step_requests = 1;
+    d = tick(&f, &s, &good);
+    good.step_requests = 1000;
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "step 2 of 4: 2.1.0 gets 25% of the traffic; step 1 passed after 10m on "
+                        "1 canary request");
     s = state_at(&f, 4, true);
     d = tick(&f, &s, &good);
     assert_string_equal(sentence(&f, &d, NULL, false),
