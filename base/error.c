@@ -155,44 +155,85 @@ static struct str source_line(struct str source, uint32_t line)
     return one;
 }
 
-/* The line with a caret beneath the column. Columns count characters, not bytes; tabs are kept so
- * that the caret stays in place. Bytes that are no text are shown as '?'. */
+/* Text of somebody else on a terminal: nothing in it hides, moves or recolours what follows. */
+static void add_visible(struct strbuf *out, struct str text)
+{
+    for (size_t taken; text.len > 0; text.ptr += taken, text.len -= taken)
+        strbuf_add(out, str_utf8_visible(text, &taken));
+}
+
+enum { EXCERPT_MAX = 72 }; /* characters: a terminal of 80 shows the line number, too */
+
+static uint32_t count_characters(struct str s)
+{
+    uint32_t count = 0;
+
+    for (size_t taken; s.len > 0; s.ptr += taken, s.len -= taken, count++)
+        str_utf8_visible(s, &taken);
+    return count;
+}
+
+/* How many characters of a line are left of its excerpt: none, unless the column would be too far
+ * to the right to be seen. */
+static uint32_t excerpt_start(uint32_t length, uint32_t column)
+{
+    enum { AFTER = 24 }; /* what is shown behind the column, if there is so much */
+
+    if (length < EXCERPT_MAX || column > length + 1 || column + AFTER <= EXCERPT_MAX)
+        return 0;
+    return (column + AFTER < length + 1 ? column + AFTER : length + 1) - EXCERPT_MAX;
+}
+
+/* The line with a caret beneath the column; of a long one, what is around it between dots. Columns
+ * count characters, not bytes; tabs are kept so that the caret stays in place. */
 static void print_excerpt(struct str line, uint32_t number, uint32_t column, struct strbuf *out)
 {
-    enum { EXCERPT_MAX = 160 };
+    enum { DOTS = 3 };
     struct strbuf pad;
-    uint32_t shown = 0;
 
     if (line.len > 0 && line.ptr[line.len - 1] == '\r')
         line.len--;
+    uint32_t length = count_characters(line), start = excerpt_start(length, column);
+    uint32_t end = length - start > EXCERPT_MAX ? start + EXCERPT_MAX : length;
     strbuf_init(&pad, EXCERPT_MAX);
     strbuf_addf(out, "%5u | ", number);
-    for (size_t i = 0; i < line.len && shown < EXCERPT_MAX; shown++) {
-        struct str c = {line.ptr + i, str_utf8_length((struct str){line.ptr + i, line.len - i})};
-        bool control =
-            c.len == 0 || ((unsigned char)c.ptr[0] < 0x20 && c.ptr[0] != '\t') || c.ptr[0] == 0x7f;
-        strbuf_add(out, control ? STR("?") : c);
-        if (shown + 1 < column)
-            strbuf_add_char(&pad, c.len > 0 && c.ptr[0] == '\t' ? '\t' : ' ');
-        i += c.len > 0 ? c.len : 1;
+    uint32_t at = 1; /* the character's column */
+    for (size_t taken; at <= end; at++, line.ptr += taken, line.len -= taken) {
+        struct str c = str_utf8_visible(line, &taken);
+        bool tab = line.ptr[0] == '\t';
+        if (at <= start)
+            continue;
+        if ((start > 0 && at - start <= DOTS) || (end < length && end - at < DOTS))
+            c = STR(".");
+        else if (tab)
+            c = STR("\t");
+        strbuf_add(out, c);
+        if (at < column)
+            strbuf_add_char(&pad, c.ptr[0] == '\t' ? '\t' : ' ');
     }
     strbuf_add_char(out, '\n');
-    if (column > 0 && column <= shown + 1)
+    if (column > 0 && column <= at)
         strbuf_addf(out, "      | %s^\n", strbuf_cstr(&pad));
     strbuf_deinit(&pad);
 }
 
 void diagnostics_print(const struct error *e, struct str source, struct strbuf *out)
 {
-    if (e->at.file != NULL)
-        strbuf_addf(out, "%s:", e->at.file);
+    if (e->at.file != NULL) {
+        add_visible(out, str_from(e->at.file));
+        strbuf_add_char(out, ':');
+    }
     if (e->at.line != 0)
         strbuf_addf(out, "%u:%u:", e->at.line, e->at.column);
-    strbuf_addf(out, "%s%s%s\n", e->at.file != NULL ? " " : "", e->code == 0 ? "warning: " : "",
-                e->message);
+    strbuf_addf(out, "%s%s", e->at.file != NULL ? " " : "", e->code == 0 ? "warning: " : "");
+    add_visible(out, str_from(e->message));
+    strbuf_add_char(out, '\n');
     struct str line = e->at.line == 0 ? (struct str){NULL, 0} : source_line(source, e->at.line);
     if (line.ptr != NULL)
         print_excerpt(line, e->at.line, e->at.column, out);
-    if (e->hint[0] != '\0')
-        strbuf_addf(out, "  hint: %s\n", e->hint);
+    if (e->hint[0] != '\0') {
+        strbuf_add(out, STR("  hint: "));
+        add_visible(out, str_from(e->hint));
+        strbuf_add_char(out, '\n');
+    }
 }

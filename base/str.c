@@ -106,6 +106,38 @@ size_t str_utf8_length(struct str s)
     return len;
 }
 
+/* Controls, line separators, and what Unicode calls default-ignorable or bidirectional controls.
+ * The joiners U+200C and U+200D are among them: no key or label needs them. */
+static bool is_hidden(uint32_t c)
+{
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {
+        {0x00, 0x1f},     {0x7f, 0x9f},     {0xad, 0xad},       {0x061c, 0x061c},
+        {0x180e, 0x180e}, {0x200b, 0x200f}, {0x2028, 0x202e},   {0x2060, 0x206f},
+        {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f},
+    };
+
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+        if (c >= ranges[i].first && c <= ranges[i].last)
+            return true;
+    return false;
+}
+
+struct str str_utf8_visible(struct str s, size_t *ret_taken)
+{
+    static const unsigned char masks[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    size_t len = str_utf8_length(s);
+
+    *ret_taken = len > 0 ? len : 1;
+    if (len == 0)
+        return STR("?");
+    uint32_t c = (unsigned char)s.ptr[0] & masks[len];
+    for (size_t i = 1; i < len; i++)
+        c = c << 6 | ((unsigned char)s.ptr[i] & 0x3f);
+    return is_hidden(c) ? STR("?") : (struct str){s.ptr, len};
+}
+
 static unsigned min3(unsigned a, unsigned b, unsigned c)
 {
     unsigned m = a < b ? a : b;

@@ -48,6 +48,11 @@ bool str_copy(char *to, size_t size, struct str s);
  * forms, surrogates and values over U+10FFFF are invalid (RFC 3629), and so is an empty slice. */
 size_t str_utf8_length(struct str s);
 
+/* The character at the start of s as a terminal may get it: "?" in place of bytes that are no text,
+ * of control characters (tabs too), and of those that are invisible or change the direction of what
+ * follows. *ret_taken is how many bytes of s it stands for; s is not empty. */
+struct str str_utf8_visible(struct str s, size_t *ret_taken);
+
 /* Edit distance (insert, delete, replace, swap of neighbours), for "did you mean". Bounded: strings
  * over 64 bytes are far from everything (returns 65). */
 unsigned str_distance(struct str a, struct str b);

@@ -102,6 +102,9 @@ static void test_printed_with_line_and_caret(void **state)
          "\t\xc3\xa4:x",
          "a:1:4: m\n    1 | \t\xc3\xa4:x\n      | \t  ^\n"},
         {{"a", 1, 3}, -EINVAL, "", "a\x01\xff", "a:1:3: m\n    1 | a\?\?\n      |   ^\n"},
+        /* nothing hides or moves what follows it */
+        {{"a", 1, 4}, -EINVAL, "", "a\xe2\x80\xae:x", "a:1:4: m\n    1 | a?:x\n      |    ^\n"},
+        {{"a\x1b[2J", 0, 0}, -EINVAL, "b\xe2\x81\xa6", NULL, "a?[2J: m\n  hint: b?\n"},
         {{"a", 1, 4}, -EINVAL, "", "abc", "a:1:4: m\n    1 | abc\n      |    ^\n"}, /* the end */
         {{"a", 1, 9}, -EINVAL, "", "abc", "a:1:9: m\n    1 | abc\n"},
         {{"a", 7, 1}, -EINVAL, "", "abc", "a:7:1: m\n"},
@@ -122,20 +125,40 @@ static void test_printed_with_line_and_caret(void **state)
     }
 }
 
-static void test_long_lines_are_cut(void **state)
+/* However long the line, it and its caret fit a terminal of 80, and the caret stands where it must.
+ */
+static void test_long_lines_are_cut_around_the_caret(void **state)
 {
-    struct error e;
-    struct strbuf out;
     char line[5000];
 
     (void)state;
-    memset(line, 'x', sizeof(line));
-    error_at(&e, (struct source_pos){"a", 1, 4000}, -EINVAL, "m");
-    strbuf_init(&out, 1000); /* no caret: it would stand outside */
-    diagnostics_print(&e, (struct str){line, sizeof(line)}, &out);
-    assert_false(out.overflow);
-    assert_null(strchr(strbuf_cstr(&out), '^'));
-    strbuf_deinit(&out);
+    for (uint32_t length = 60; length < 200; length++) {
+        for (uint32_t column = 1; column <= length + 1; column++) {
+            struct error e;
+            struct strbuf out;
+            struct str rest, row = {NULL, 0}, shown;
+            memset(line, '-', length);
+            line[column - 1] = 'x';
+            error_at(&e, (struct source_pos){"a", 1, column}, -EINVAL, "m");
+            strbuf_init(&out, 1000);
+            diagnostics_print(&e, (struct str){line, length}, &out);
+            assert_false(out.overflow);
+            rest = strbuf_str(&out);
+            assert_true(str_split(&rest, '\n', &row) && str_split(&rest, '\n', &shown) &&
+                        str_split(&rest, '\n', &row));
+            assert_true(shown.len <= 80 && row.len <= 81);
+            assert_int_equal(row.ptr[row.len - 1], '^');
+            if (column <= length)
+                assert_int_equal(shown.ptr[row.len - 1], 'x');
+            else
+                assert_int_equal(shown.len, row.len - 1);
+            if (length > 72 && column < 40)
+                assert_true(str_ends_with(shown, STR("-...")));
+            if (length > 72 && column > 80)
+                assert_true(str_starts_with(shown, STR("    1 | ...-")));
+            strbuf_deinit(&out);
+        }
+    }
 }
 
 int main(void)
@@ -146,7 +169,7 @@ int main(void)
         cmocka_unit_test(test_warnings_are_no_failure),
         cmocka_unit_test(test_sorted_as_a_reader_wants),
         cmocka_unit_test(test_printed_with_line_and_caret),
-        cmocka_unit_test(test_long_lines_are_cut),
+        cmocka_unit_test(test_long_lines_are_cut_around_the_caret),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,6 +151,36 @@ static void test_utf8(void **state)
         assert_int_equal(str_utf8_length(rows[i].s), rows[i].length);
 }
 
+static void test_what_a_terminal_may_get(void **state)
+{
+    static const struct {
+        const char *text, *shown;
+        size_t taken;
+    } rows[] = {
+        {"a", "a", 1},
+        {"\xc3\xa4", "\xc3\xa4", 2},
+        {"\xf0\x9f\x8e\x89", "\xf0\x9f\x8e\x89", 4},
+        {"\x1b[2J", "?", 1},
+        {"\t", "?", 1},
+        {"\x7f", "?", 1},
+        {"\xff", "?", 1},
+        {"\xc2\x9b", "?", 2},         /* the other way to write ESC [ */
+        {"\xe2\x80\xae", "?", 3},     /* right-to-left override */
+        {"\xe2\x80\x8b", "?", 3},     /* zero-width space */
+        {"\xe2\x80\xa8", "?", 3},     /* line separator */
+        {"\xf3\xa0\x81\x81", "?", 4}, /* a tag */
+        {"\xe2\x80\xa6", "\xe2\x80\xa6", 3},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        size_t taken = 0;
+        struct str got = str_utf8_visible(str_from(rows[i].text), &taken);
+        assert_true(str_eq(got, str_from(rows[i].shown)));
+        assert_int_equal(taken, rows[i].taken);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +190,7 @@ int main(void)
         cmocka_unit_test(test_copying_always_terminates),
         cmocka_unit_test(test_distance_counts_slips),
         cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_what_a_terminal_may_get),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
