@@ -185,9 +185,10 @@ int config_from_yaml(const char *path, struct yaml_node *root, struct config **r
 
     arena_init(&scratch);
     schema_check(&schema_config, root, &scratch, reterr);
+    yaml_prune_cut(root);
     fill(&reader, root, &scratch);
     arena_deinit(&scratch);
-    if (reterr->count + reterr->dropped - reterr->warnings != before) {
+    if (root->cut || reterr->count + reterr->dropped - reterr->warnings != before) {
         config_free(reader.config);
         return -EINVAL;
     }
@@ -198,7 +199,7 @@ int config_from_yaml(const char *path, struct yaml_node *root, struct config **r
 int config_parse(struct str path, struct str text, struct config **ret, struct diagnostics *reterr)
 {
     size_t before = reterr->count + reterr->dropped - reterr->warnings;
-    struct yaml_node *root;
+    struct yaml_node *root = NULL;
     struct config *c = NULL;
     struct arena arena;
 
@@ -209,12 +210,12 @@ int config_parse(struct str path, struct str text, struct config **ret, struct d
                          "a configuration has proxy:, controller: or policies:",
                          "there is no configuration here");
         rc = -EINVAL;
-    } else if (rc == 0 && root->next != NULL) {
+    } else if (root != NULL && root->next != NULL) {
         diagnostics_addf(reterr, root->next->at, NULL, "only one document is expected here");
         rc = -EINVAL;
+    } else if (root != NULL && config_from_yaml(path.ptr, root, &c, reterr) != 0) {
+        rc = -EINVAL;
     }
-    if (rc == 0)
-        rc = config_from_yaml(path.ptr, root, &c, reterr);
     arena_deinit(&arena);
     diagnostics_sort(reterr);
     if (rc != 0 || reterr->count + reterr->dropped - reterr->warnings != before) {

@@ -204,6 +204,8 @@ static void read_all(struct policy_reader *r, struct yaml_node *root, struct pol
     policy_read_steps(r, yaml_get(root, STR("steps")), p);
     schema_fill(&schema_policy, "", root, bindings, ARRAY_LEN(bindings), p->arena, p);
     policy_read_criteria(r, yaml_find(root, "analysis.criteria"), &p->analysis);
+    if (r->cut)
+        return; /* what it would be compared with may stand behind the cut */
     if (canary != NULL)
         check_versions(r, canary, p);
     check_max_hold(r, root, p);
@@ -222,13 +224,17 @@ int policy_from_yaml(const char *path, struct yaml_node *root, struct policy **r
     arena_init(&scratch);
     p->file = arena_strdup(p->arena, str_from(path));
     p->at = (struct source_pos){p->file, root->at.line, root->at.column};
-    struct policy_reader reader = {
-        .arena = p->arena, .scratch = &scratch, .errors = reterr, .file = p->file};
+    struct policy_reader reader = {.arena = p->arena,
+                                   .scratch = &scratch,
+                                   .errors = reterr,
+                                   .file = p->file,
+                                   .cut = root->cut};
     schema_check(&schema_policy, root, &scratch, reterr);
+    yaml_prune_cut(root);
     if (root->kind == YAML_MAP)
         read_all(&reader, root, p);
     arena_deinit(&scratch);
-    if (reterr->count + reterr->dropped - reterr->warnings != before) {
+    if (root->cut || reterr->count + reterr->dropped - reterr->warnings != before) {
         policy_free(p);
         return -EINVAL;
     }
@@ -238,7 +244,7 @@ int policy_from_yaml(const char *path, struct yaml_node *root, struct policy **r
 
 int policy_parse(struct str path, struct str text, struct policy **ret, struct diagnostics *reterr)
 {
-    struct yaml_node *root;
+    struct yaml_node *root = NULL;
     struct arena arena;
     struct policy *p = NULL;
     size_t before = reterr->count + reterr->dropped - reterr->warnings;
@@ -249,12 +255,12 @@ int policy_parse(struct str path, struct str text, struct policy **ret, struct d
         diagnostics_addf(reterr, (struct source_pos){path.ptr, 1, 1},
                          "a policy begins with rollout: NAME", "there is no policy here");
         rc = -EINVAL;
-    } else if (rc == 0 && root->next != NULL) {
+    } else if (root != NULL && root->next != NULL) {
         diagnostics_addf(reterr, root->next->at, NULL, "only one document is expected here");
         rc = -EINVAL;
+    } else if (root != NULL && policy_from_yaml(path.ptr, root, &p, reterr) != 0) {
+        rc = -EINVAL;
     }
-    if (rc == 0)
-        rc = policy_from_yaml(path.ptr, root, &p, reterr);
     arena_deinit(&arena);
     diagnostics_sort(reterr);
     if (rc != 0 || reterr->count + reterr->dropped - reterr->warnings != before) {

@@ -15,7 +15,8 @@ struct criteria {
     struct policy_reader *reader;
     struct policy_criterion *items;
     size_t count;
-    bool full; /* said once */
+    bool full;        /* said once */
+    const char *path; /* for warnings: they outlive the policy */
 };
 
 static const int64_t latency_limit_max_ns = INT64_C(3600000000000); /* what a histogram can hold */
@@ -104,7 +105,7 @@ static void read_error_rate(struct criteria *c, struct yaml_node *item)
     if (quantile != NULL)
         diagnostics_addf(c->reader->errors, quantile->key_at, "remove it, or write metric: latency",
                          "\"quantile\" does not belong to error_rate");
-    if (max == NULL && increase == NULL && !item->bad)
+    if (max == NULL && increase == NULL && !item->bad && !c->reader->cut)
         diagnostics_addf(c->reader->errors, item->at, "add max: 1%, max_increase: 0.5% or both",
                          "error_rate has no limit");
     add_rate(c, item, max, TEST_MAX);
@@ -165,11 +166,12 @@ static void read_latency(struct criteria *c, struct yaml_node *item)
     if (increase != NULL)
         diagnostics_addf(errors, increase->key_at, "write max: 500ms",
                          "\"max_increase\" is not supported yet for latency");
-    if (quantiles == NULL)
+    if (quantiles == NULL && !c->reader->cut)
         diagnostics_addf(errors, item->at, "add quantile: 99%", "latency needs a quantile");
-    else if (quantiles->kind == YAML_LIST && quantiles->count == 0)
+    else if (quantiles != NULL && quantiles->kind == YAML_LIST && quantiles->count == 0)
         diagnostics_addf(errors, quantiles->at, "write quantile: 99%", "\"quantile\" is empty");
-    if (max == NULL && increase == NULL && yaml_get(item, STR("max_ratio")) == NULL)
+    if (max == NULL && increase == NULL && yaml_get(item, STR("max_ratio")) == NULL &&
+        !c->reader->cut)
         diagnostics_addf(errors, item->at, "add max: 500ms", "latency has no limit");
     if (max == NULL || !read_latency_limit(c, max, &limit_ns) || quantiles == NULL ||
         quantiles->bad || quantiles->kind != YAML_LIST)
@@ -190,6 +192,28 @@ static void read_criterion(struct criteria *c, struct yaml_node *item)
         read_error_rate(c, item);
 }
 
+/* Of two limits for the same thing the stricter is always broken first. That is no error, since
+ * nothing is lost; but the looser one only looks as if it did something. */
+static void warn_of_looser(const struct criteria *c)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        const struct policy_criterion *looser = &c->items[i], *stricter = NULL;
+        for (size_t j = 0; j < c->count; j++) {
+            const struct policy_criterion *k = &c->items[j];
+            bool same = k->metric == looser->metric && k->test == looser->test &&
+                        k->quantile >= looser->quantile && k->quantile <= looser->quantile;
+            if (same && k->limit < (stricter == NULL ? looser : stricter)->limit)
+                stricter = k;
+        }
+        if (stricter == NULL || looser->at.line == 0)
+            continue;
+        struct source_pos at = {c->path, looser->at.line, looser->at.column};
+        diagnostics_warnf(c->reader->errors, at, "keep the one that you mean",
+                          "\"%s\" never decides: \"%s\" (line %u) is stricter", looser->name,
+                          stricter->name, stricter->at.line);
+    }
+}
+
 void policy_read_criteria(struct policy_reader *r, struct yaml_node *list,
                           struct policy_analysis *a)
 {
@@ -206,5 +230,8 @@ void policy_read_criteria(struct policy_reader *r, struct yaml_node *list,
                          "\"criteria\" is empty: nothing would be judged");
     for (struct yaml_node *item = list->first; item != NULL; item = item->next)
         read_criterion(&c, item);
+    c.path = list->at.file; /* outlives the policy */
+    if (!c.full)
+        warn_of_looser(&c);
     a->criteria_count = c.count;
 }

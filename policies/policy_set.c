@@ -90,6 +90,8 @@ static void load_document(struct set_loader *l, const char *path, struct yaml_no
     struct policy *p;
     struct config *c;
 
+    if (schema == NULL && root->cut)
+        return; /* what it is may stand behind the cut */
     if (schema == NULL)
         diagnostics_addf(l->errors, root->at,
                          "a policy begins with rollout: NAME; a configuration has proxy:, "
@@ -110,10 +112,10 @@ static void load_text(void *arg, const char *path, struct str text)
     arena_init(&arena);
     int rc = yaml_parse(path, text, &arena, &root, l->errors);
     if (rc == 0 && root == NULL)
-        diagnostics_addf(l->errors, (struct source_pos){path, 0, 0},
+        diagnostics_addf(l->errors, (struct source_pos){path, 1, 1},
                          "write a policy (rollout: NAME ...) or remove the file",
                          "the file holds nothing");
-    for (struct yaml_node *n = root; rc == 0 && n != NULL; n = n->next)
+    for (struct yaml_node *n = root; n != NULL; n = n->next)
         load_document(l, path, n);
     arena_deinit(&arena);
 }

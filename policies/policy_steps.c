@@ -66,6 +66,6 @@ void policy_read_steps(struct policy_reader *r, struct yaml_node *list, struct p
         last_bp = s->weight_bp;
     }
     p->steps = steps;
-    if (last_item != NULL)
+    if (last_item != NULL && !r->cut)
         check_last(r, last_item, last_bp);
 }

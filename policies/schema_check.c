@@ -8,6 +8,7 @@ struct checker {
     const struct schema *schema;
     struct arena *arena;
     struct diagnostics *errors;
+    bool cut; /* what is missing may stand behind the end of what was read */
 };
 
 static void check_value(struct checker *c, const struct schema_row *row, struct yaml_node *node);
@@ -16,7 +17,7 @@ static void check_text_map(struct checker *c, const struct schema_row *row, stru
 {
     for (struct yaml_node *n = map->first; n != NULL; n = n->next) {
         char name[YAML_SHOWN_MAX];
-        if (n->kind == YAML_TEXT && !yaml_is_null(n))
+        if (n->bad || (n->kind == YAML_TEXT && !yaml_is_null(n)))
             continue;
         diagnostics_addf(c->errors, n->at, row->example, "\"%s\" must be text",
                          yaml_shown(n->key, name));
@@ -81,7 +82,7 @@ static void check_map(struct checker *c, struct str path, struct yaml_node *map)
             check_value(c, row, n);
         }
     }
-    for (size_t i = 0; i < c->schema->count; i++) {
+    for (size_t i = 0; i < c->schema->count && !c->cut; i++) {
         const struct schema_row *row = &c->schema->rows[i];
         if (row->required && str_eq(schema_parent(row), path) &&
             yaml_get(map, schema_leaf(row)) == NULL) {
@@ -193,15 +194,17 @@ static void check_value(struct checker *c, const struct schema_row *row, struct 
 void schema_check(const struct schema *s, struct yaml_node *root, struct arena *arena,
                   struct diagnostics *reterr)
 {
-    struct checker c = {.schema = s, .arena = arena, .errors = reterr};
+    struct checker c = {.schema = s, .arena = arena, .errors = reterr, .cut = root->cut};
 
     if (root->kind == YAML_MAP) {
         check_map(&c, (struct str){"", 0}, root);
         return;
     }
+    root->bad = true;
+    if (root->cut)
+        return; /* said already why */
     diagnostics_addf(reterr, root->at, NULL, "%s must be a mapping, not %s", s->title,
                      found_kind(root));
-    root->bad = true;
 }
 
 static void forget_positions(struct yaml_node *node)

@@ -42,7 +42,10 @@ static const struct schema_row policy_rows[] = {
      .misnomers = "path|prefix|prefixes",
      .example = "paths: [/v1/]",
      .pattern = "/[^ ?#*]*",
-     .doc = "Path prefixes, each beginning with `/`."},
+     .doc = "Path prefixes, each beginning with `/`; a prefix ends at a `/`, so `/v1` is not the "
+            "beginning of `/v10`. The path is compared byte by byte and forwarded as the client "
+            "sent it: nothing is decoded or normalised. `/v1/../health` begins with `/v1/`; "
+            "`//v1/models` and `/%76%31/models` do not."},
     {.path = "match.methods",
      .type = SCHEMA_TEXT,
      .many = SCHEMA_MANY,

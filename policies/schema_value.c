@@ -159,13 +159,19 @@ static bool check_text(const struct schema_row *row, const struct yaml_node *nod
                          STR_ARG(leaf));
         return false;
     }
-    for (size_t i = 0; i < node->text.len; i++) {
-        unsigned char byte = (unsigned char)node->text.ptr[i];
-        if (byte < 0x20 || byte == 0x7f) {
+    for (size_t i = 0, taken; i < node->text.len; i += taken) {
+        struct str rest = {node->text.ptr + i, node->text.len - i};
+        struct str c = str_utf8_visible(rest, &taken);
+        unsigned char byte = (unsigned char)rest.ptr[0];
+        if (c.ptr == rest.ptr)
+            continue;
+        if (byte < 0x20 || byte == 0x7f)
             diagnostics_addf(reterr, node->at, "write it on one line, without escapes",
                              "\"" STR_FMT "\" contains a control character", STR_ARG(leaf));
-            return false;
-        }
+        else
+            diagnostics_addf(reterr, node->at, "remove it: two values could look the same",
+                             "\"" STR_FMT "\" contains an invisible character", STR_ARG(leaf));
+        return false;
     }
     return true;
 }

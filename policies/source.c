@@ -146,7 +146,7 @@ static void load_file(struct source_loader *l, int fd, const struct stat *st, co
     if (error != 0)
         report(l, path, asked, error);
     else if (text.overflow)
-        diagnostics_addf(l->errors, (struct source_pos){kept, 0, 0}, "split it into several files",
+        diagnostics_addf(l->errors, (struct source_pos){kept, 1, 1}, "split it into several files",
                          "the file is larger than 1MiB");
     else
         l->fn(l->arg, kept, keep_text(l->files, kept, &text));

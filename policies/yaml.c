@@ -29,6 +29,8 @@ struct builder {
     size_t expanded; /* bytes that variables added */
     struct yaml_node *root;
     struct yaml_node **documents_tail;
+    struct yaml_node *last_value; /* a text, while nothing was read after it */
+    struct source_pos last_end;
     uint32_t alias_line; /* of the last alias: one error for a line of them */
     bool done;
     bool failed; /* what follows cannot be read */
@@ -183,12 +185,14 @@ static bool attach(struct builder *b, struct yaml_node *node)
         f->key_at = node->at;
         return false;
     }
-    if (f->node->kind == YAML_MAP)
-        attach_member(b, f, node);
-    if (++f->node->count > YAML_KEYS_MAX && f->node->kind == YAML_MAP) {
-        refuse(b, node->at, NULL, "the mapping has too many keys (more than 1024)");
+    if (f->node->kind == YAML_MAP && f->node->count == YAML_KEYS_MAX) {
+        f->has_key = false;
+        refuse(b, f->key_at, NULL, "the mapping has too many keys (more than 1024)");
         return false;
     }
+    if (f->node->kind == YAML_MAP)
+        attach_member(b, f, node);
+    f->node->count++;
     *f->tail = node;
     f->tail = &node->next;
     return true;
@@ -225,6 +229,10 @@ static void on_text(struct builder *b, const yaml_event_t *e)
     if (!is_key && !yaml_text_expand(node, b->text, &b->expanded, b->arena, b->errors))
         node->bad = true;
     attach(b, node);
+    if (!is_key) {
+        b->last_value = node;
+        b->last_end = pos(b, e->end_mark);
+    }
 }
 
 static void on_alias(struct builder *b, const yaml_event_t *e)
@@ -265,6 +273,7 @@ static void on_document_end(struct builder *b)
 
 static void on_event(struct builder *b, const yaml_event_t *e)
 {
+    b->last_value = NULL;
     switch (e->type) {
     case YAML_SCALAR_EVENT:
         on_text(b, e);
@@ -296,6 +305,48 @@ static void on_event(struct builder *b, const yaml_event_t *e)
     }
 }
 
+/* Nothing can be read any more: what is open stays in the tree as it is. A key that has no value
+ * yet gets one that nobody looks at, since the key itself may be wrong. */
+static void cut(struct builder *b)
+{
+    if (b->depth > 0 && b->stack[b->depth - 1].has_key) {
+        struct frame *f = &b->stack[b->depth - 1];
+        struct yaml_node *node = arena_alloc(b->arena, sizeof(*node));
+        *node = (struct yaml_node){
+            .kind = YAML_TEXT, .bad = true, .cut = true, .at = f->key_at, .text = {"", 0}};
+        attach_member(b, f, node);
+        f->node->count++;
+        *f->tail = node;
+    }
+    for (size_t i = 0; i < b->depth; i++)
+        b->stack[i].node->cut = true;
+    if (b->root != NULL)
+        b->root->cut = true;
+    on_document_end(b);
+}
+
+/* What stands just before a mistake is perhaps only a part of what was meant: a value that is not
+ * looked at, or, before there is any value, half a key. */
+static void distrust_last(struct builder *b, struct source_pos mistake)
+{
+    if (b->last_value == NULL)
+        return;
+    size_t end = yaml_text_offset(b->text, mistake);
+    for (size_t i = yaml_text_offset(b->text, b->last_end); i < end; i++)
+        if (strchr(" \t\r\n", b->text.ptr[i]) == NULL)
+            return;
+    b->last_value->bad = true;
+    if (b->depth == 0 || b->last_value->text.len > 0 || b->last_value->quoted)
+        return;
+    struct frame *f = &b->stack[b->depth - 1];
+    f->tail = &f->node->first;
+    while (*f->tail != b->last_value && *f->tail != NULL)
+        f->tail = &(*f->tail)->next;
+    if (*f->tail != NULL)
+        f->node->count--;
+    *f->tail = NULL;
+}
+
 static void build(struct builder *b)
 {
     yaml_parser_t parser;
@@ -308,6 +359,7 @@ static void build(struct builder *b)
         if (!yaml_parser_parse(&parser, &event)) {
             report_syntax(b, &parser);
             b->failed = true;
+            distrust_last(b, pos(b, parser.problem_mark));
             break;
         }
         on_event(b, &event);
@@ -328,9 +380,9 @@ int yaml_parse(const char *path, struct str text, struct arena *arena, struct ya
         .path = path, .text = text, .arena = arena, .errors = reterr, .documents_tail = &documents};
     build(&b);
     if (b.failed)
-        return -EINVAL;
+        cut(&b);
     *ret = documents;
-    return 0;
+    return b.failed ? -EINVAL : 0;
 }
 
 struct yaml_node *yaml_get(const struct yaml_node *map, struct str key)
@@ -352,6 +404,22 @@ struct yaml_node *yaml_find(struct yaml_node *map, const char *path)
     while (map != NULL && str_split(&rest, '.', &key))
         map = yaml_get(map, key);
     return map;
+}
+
+void yaml_prune_cut(struct yaml_node *n)
+{
+    while (n != NULL && n->cut) {
+        struct yaml_node **last = &n->first;
+        while (*last != NULL && (*last)->next != NULL)
+            last = &(*last)->next;
+        if (n->kind == YAML_LIST && *last != NULL && (*last)->cut) {
+            *last = NULL;
+            n->count--;
+        }
+        if (n->kind == YAML_LIST)
+            n->bad |= n->count == 0; /* not an empty list */
+        n = n->kind == YAML_MAP ? *last : NULL;
+    }
 }
 
 bool yaml_is_null(const struct yaml_node *n)

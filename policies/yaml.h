@@ -27,6 +27,7 @@ struct yaml_node {
     enum yaml_kind kind;
     bool quoted; /* text in quotes or a block: `""` is empty text, nothing at all is no value */
     bool bad;    /* an error about it was reported; later checks keep quiet */
+    bool cut;    /* its end was not read: nothing can be said about what is not in it */
     struct source_pos at;
     struct str text; /* YAML_TEXT: ${ENV} expanded, terminated */
     struct str key;  /* a member of a mapping: its key */
@@ -39,7 +40,8 @@ struct yaml_node {
 /* Parses every document of `text`. *ret is the first one (the others follow by `next`; empty ones
  * are left out), or NULL when there is none. Nodes live in `arena`; positions borrow `path`.
  * Returns 0 when the structure could be read to its end: `reterr` may still have errors then (a key
- * written twice, a variable that is not set), whose nodes are bad. Else -EINVAL, *ret untouched. */
+ * written twice, a variable that is not set), whose nodes are bad. Else -EINVAL, and *ret is what
+ * was read before, for the errors in it: the document, mapping or list that broke off is `cut`. */
 int yaml_parse(const char *path, struct str text, struct arena *arena, struct yaml_node **ret,
                struct diagnostics *reterr);
 
@@ -47,6 +49,9 @@ int yaml_parse(const char *path, struct str text, struct arena *arena, struct ya
 struct yaml_node *yaml_get(const struct yaml_node *map, struct str key);
 /* The same down a dotted path: "burst_guard.slot". "" is the node itself. */
 struct yaml_node *yaml_find(struct yaml_node *map, const char *path);
+
+/* Takes away the item of a list that was cut, so that what is left was read completely. */
+void yaml_prune_cut(struct yaml_node *);
 
 /* True for `key:` with nothing behind it, `~` and `null`. */
 bool yaml_is_null(const struct yaml_node *);

@@ -62,8 +62,7 @@ bool yaml_text_check(const char *path, struct str text, struct diagnostics *d)
     struct source_pos at = {path, 1, 1};
 
     if (text.len > YAML_BYTES_MAX) {
-        diagnostics_addf(d, (struct source_pos){path, 0, 0}, "split it into several files",
-                         "the file is larger than 1MiB");
+        diagnostics_addf(d, at, "split it into several files", "the file is larger than 1MiB");
         return false;
     }
     if (str_starts_with(text, STR("\xff\xfe")) || str_starts_with(text, STR("\xfe\xff"))) {
@@ -247,19 +246,15 @@ char *yaml_shown(struct str text, char to[static YAML_SHOWN_MAX])
     size_t n = 0;
 
     for (size_t i = 0; i < text.len;) {
-        size_t len = str_utf8_length((struct str){text.ptr + i, text.len - i});
-        if (n + (len > 0 ? len : 1) > KEEP) {
+        size_t taken;
+        struct str c = str_utf8_visible((struct str){text.ptr + i, text.len - i}, &taken);
+        if (n + c.len > KEEP) {
             memcpy(to + n, "...", 4);
             return to;
         }
-        if (len == 0 || (unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f) {
-            to[n++] = '?';
-            i += len > 0 ? len : 1;
-            continue;
-        }
-        memcpy(to + n, text.ptr + i, len);
-        n += len;
-        i += len;
+        memcpy(to + n, c.ptr, c.len);
+        n += c.len;
+        i += taken;
     }
     to[n] = '\0';
     return to;

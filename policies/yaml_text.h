@@ -27,7 +27,8 @@ bool yaml_text_expand(struct yaml_node *, struct str source, size_t *used, struc
                       struct diagnostics *);
 
 enum { YAML_SHOWN_MAX = 72 };
-/* A value as it can stand in a message: one line, cut with "..." when long. Returns `to`. */
+/* A value as it can stand in a message: one line without invisible characters, cut with "..." when
+ * long. Returns `to`. */
 char *yaml_shown(struct str text, char to[static YAML_SHOWN_MAX]);
 
 #endif

@@ -88,6 +88,11 @@ static void check_errors(const struct diagnostics *d, struct str text, bool ok)
         for (const char *m = d->items[i].message; *m != '\0'; m++)
             CHECK((unsigned char)*m >= 0x20); /* one line, whatever was quoted */
     }
+    for (size_t i = 0; i < out.len; i++) { /* no escapes, no overrides of direction */
+        struct str rest = {strbuf_cstr(&out) + i, out.len - i};
+        CHECK((unsigned char)rest.ptr[0] >= 0x20 || rest.ptr[0] == '\n' || rest.ptr[0] == '\t');
+        CHECK(rest.ptr[0] != 0x7f && !str_starts_with(rest, STR("\xe2\x80\xae")));
+    }
     strbuf_deinit(&out);
 }
 

@@ -12,6 +12,7 @@
 #include "base/units.h"
 #include "policies/policy_set.h"
 #include "policies/schema.h"
+#include "policies/yaml.h"
 #include "tests/unit/policies/parse.h"
 
 static char *read_file(const char *path)
@@ -84,6 +85,34 @@ static void test_good_files_load(void **state)
     setenv("SLUICE_TEST_VERSION", "3.1.4", 1);
     setenv("SLUICE_TEST_PORT", "9002", 1);
     assert_true(check_folder("tests/data/policies/good", true) >= 10);
+}
+
+/* A file that breaks off, at whatever byte, has that one mistake: nothing is said about what would
+ * have followed. (Cut behind a ":", what was to be a URL is a key.) */
+static void test_a_cut_file_has_one_mistake(void **state)
+{
+    char *text = read_file("tests/data/policies/good/flow.yaml");
+
+    (void)state;
+    for (size_t len = 1; text[len] != '\0'; len++) {
+        struct yaml_node *root = NULL;
+        struct policy *p = NULL;
+        struct diagnostics d;
+        struct arena arena;
+        arena_init(&arena);
+        diagnostics_init(&d);
+        bool cut = yaml_parse("t.yaml", (struct str){text, len}, &arena, &root, &d) != 0;
+        diagnostics_deinit(&d);
+        arena_deinit(&arena);
+        diagnostics_init(&d);
+        policy_parse(STR("t.yaml"), (struct str){text, len}, &p, &d);
+        bool in_url = text[len - 1] == ':';
+        if (cut && !in_url && (d.count != 1 || p != NULL))
+            fail_msg("%.*s\n%s", (int)len, text, printed(&d));
+        policy_free(p);
+        diagnostics_deinit(&d);
+    }
+    free(text);
 }
 
 static void check_criterion(const struct policy_criterion *k, const char *name,
@@ -324,6 +353,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_mistake_has_its_message),
         cmocka_unit_test(test_good_files_load),
+        cmocka_unit_test(test_a_cut_file_has_one_mistake),
         cmocka_unit_test(test_the_least_policy_has_the_defaults),
         cmocka_unit_test(test_without_canary_it_is_idle),
         cmocka_unit_test(test_what_is_written_arrives),

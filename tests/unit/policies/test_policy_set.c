@@ -176,6 +176,7 @@ static void test_file_that_is_too_large(void **state)
     LOAD(f, "a.yaml");
     assert_int_equal(f->rc, -EINVAL);
     assert_string_equal(f->errors.items[0].message, "the file is larger than 1MiB");
+    assert_int_equal(f->errors.items[0].at.line, 1);
 }
 
 /* One bad file refuses the whole set, and every file's errors are there, in order. */

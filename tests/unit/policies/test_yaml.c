@@ -152,6 +152,8 @@ static void test_limits(void **state)
     parse(&p, strbuf_str(&text));
     assert_int_equal(p.rc, -22);
     assert_int_equal(p.errors.items[0].at.line, YAML_KEYS_MAX + 1);
+    assert_int_equal(p.errors.items[0].at.column, 1);
+    assert_int_equal(p.root->count, YAML_KEYS_MAX);
     done(&p);
 
     strbuf_reset(&text);
@@ -159,8 +161,51 @@ static void test_limits(void **state)
         strbuf_add(&text, STR("# a line of a comment\n"));
     parse(&p, strbuf_str(&text));
     assert_int_equal(p.rc, -22);
+    assert_int_equal(p.errors.items[0].at.line, 1);
     done(&p);
     strbuf_deinit(&text);
+}
+
+/* A mistake hides nothing that stands before it. */
+static void test_what_was_read_before_a_mistake_is_kept(void **state)
+{
+    struct parsed p;
+
+    (void)state;
+    parse(&p, STR("a: 1\n---\nb: {c: 2, d: [3, {e: 4}, {f: 5, g: 6: 7\nh: 8\n"));
+    assert_int_equal(p.rc, -22);
+    assert_int_equal(p.errors.count, 1);
+    assert_false(p.root->cut);
+    struct yaml_node *cut = p.root->next;
+    assert_true(cut->cut);
+    assert_true(yaml_find(cut, "b")->cut);
+    assert_string_equal(yaml_find(cut, "b.c")->text.ptr, "2");
+    assert_false(yaml_find(cut, "b.c")->cut);
+    struct yaml_node *list = yaml_find(cut, "b.d");
+    assert_int_equal(list->count, 3);
+    assert_false(list->first->next->cut);
+    assert_true(list->first->next->next->cut);
+    assert_false(yaml_find(list->first->next->next, "f")->bad);
+    assert_true(yaml_find(list->first->next->next, "g")->bad); /* what was meant is not known */
+    assert_null(yaml_get(cut, STR("h")));
+
+    yaml_prune_cut(cut);
+    assert_int_equal(list->count, 2);
+    assert_null(list->first->next->next);
+    assert_false(list->bad);
+    done(&p);
+
+    parse(&p, STR("a: 1\nb: @\n")); /* a key without its value is a key */
+    assert_true(yaml_get(p.root, STR("b"))->bad);
+    done(&p);
+    parse(&p, STR("a: [{b: 1"));
+    yaml_prune_cut(p.root);
+    assert_true(yaml_get(p.root, STR("a"))->bad); /* not an empty list */
+    done(&p);
+    parse(&p, STR("@"));
+    assert_int_equal(p.rc, -22);
+    assert_null(p.root);
+    done(&p);
 }
 
 /* libyaml and an editor must count the same lines. */
@@ -194,6 +239,10 @@ static void test_shown_values_fit_a_line(void **state)
 
     (void)state;
     assert_string_equal(yaml_shown(STR("a\nb\xff"), to), "a?b?");
+    assert_string_equal(yaml_shown(STR("\xe2\x80\xae"
+                                       "ab\xc2\x85"),
+                                   to),
+                        "?ab?");
     memset(text, 'x', sizeof(text));
     yaml_shown((struct str){text, sizeof(text)}, to);
     assert_true(strlen(to) < YAML_SHOWN_MAX);
@@ -208,6 +257,7 @@ int main(void)
         cmocka_unit_test(test_variables),
         cmocka_unit_test(test_what_variables_give_is_bounded),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_what_was_read_before_a_mistake_is_kept),
         cmocka_unit_test(test_bytes_that_are_no_text),
         cmocka_unit_test(test_shown_values_fit_a_line),
     };
