@@ -200,7 +200,7 @@ bool attempt_again(struct exchange *ex)
     ssize_t written;
     struct str none = {NULL, 0};
 
-    if (!ex->bare || ex->up == NULL || !ex->up->reused || ex->up->held_len > 0 || ex->interim > 0 ||
+    if (!ex->bare || ex->up == NULL || !ex->up->reused || ex->up->held.len > 0 || ex->interim > 0 ||
         ex->state != EX_ATTEMPTING)
         return false;
     pool_drop(ex->up);

@@ -24,13 +24,6 @@ static void enlist(struct client *c, struct list *list)
     c->since_ns = c->worker->loop.now_ns;
 }
 
-static void drop_held(struct client *c)
-{
-    free(c->held);
-    c->held = NULL;
-    c->held_len = 0;
-}
-
 static void close_client(struct client *c)
 {
     CHECK(c->exchange == NULL);
@@ -53,7 +46,7 @@ static void peer_text(struct client *c)
 void client_update_reading(struct client *c)
 {
     bool busy = c->state == CLIENT_EXCHANGE || c->state == CLIENT_FLUSHING;
-    bool want = !busy || (c->held_len == 0 && !(c->state == CLIENT_EXCHANGE && c->upload_paused));
+    bool want = !busy || (c->held.len == 0 && !(c->state == CLIENT_EXCHANGE && c->upload_paused));
 
     if (c->stream.closing)
         return;
@@ -89,19 +82,6 @@ void client_accept(struct worker *w, int fd)
     peer_text(c);
     enlist(c, &w->waiting);
     stream_read(&c->stream);
-}
-
-/* Keeps `bytes`, which may lie inside what is held already. */
-static void hold(struct client *c, struct str bytes)
-{
-    if (c->held != NULL && bytes.ptr >= c->held && bytes.ptr <= c->held + c->held_len) {
-        memmove(c->held, bytes.ptr, bytes.len);
-        c->held_len = bytes.len;
-        return;
-    }
-    c->held = xrealloc(c->held, c->held_len + bytes.len);
-    memcpy(c->held + c->held_len, bytes.ptr, bytes.len);
-    c->held_len += bytes.len;
 }
 
 static void refuse(struct client *c, int status, const char *why)
@@ -183,9 +163,9 @@ static void feed(struct client *c, struct str bytes, size_t scanned)
     if (c->stream.closing)
         return;
     if (bytes.len == 0 || c->state == CLIENT_LINGERING)
-        drop_held(c);
+        held_drop(&c->held);
     else
-        hold(c, bytes);
+        held_keep(&c->held, bytes);
     client_update_reading(c);
 }
 
@@ -195,20 +175,20 @@ static void on_bytes(struct stream *s, struct str bytes)
 
     if (c->state == CLIENT_LINGERING)
         return;
-    if (c->state == CLIENT_EXCHANGE && c->held_len == 0) {
+    if (c->state == CLIENT_EXCHANGE && c->held.len == 0) {
         exchange_body(c->exchange, &bytes);
         if (bytes.len == 0 || c->stream.closing || c->state == CLIENT_LINGERING)
             return;
     }
     if (c->state != CLIENT_WAITING) {
-        hold(c, bytes);
+        held_keep(&c->held, bytes);
         client_update_reading(c);
         return;
     }
-    size_t scanned = c->held_len;
+    size_t scanned = c->held.len;
     if (scanned > 0) {
-        hold(c, bytes);
-        bytes = (struct str){c->held, c->held_len};
+        held_keep(&c->held, bytes);
+        bytes = held_str(&c->held);
     }
     feed(c, bytes, scanned);
 }
@@ -219,8 +199,8 @@ static void next_request(struct client *c)
     enlist(c, &c->worker->waiting);
     if (c->feeding)
         return;
-    if (c->held_len > 0)
-        feed(c, (struct str){c->held, c->held_len}, 0);
+    if (c->held.len > 0)
+        feed(c, held_str(&c->held), 0);
     if (c->stream.closing)
         return;
     if (c->state == CLIENT_WAITING && c->ended)
@@ -239,7 +219,7 @@ static void linger(struct client *c)
     stream_shutdown(&c->stream);
     enlist(c, &c->worker->lingering);
     if (!c->feeding)
-        drop_held(c);
+        held_drop(&c->held);
     client_update_reading(c);
 }
 
@@ -320,7 +300,7 @@ static void on_closed(struct stream *s)
     stat_add(&c->worker->stats.connections_active, -1);
     atomic_fetch_sub(&c->worker->shared->connections_active, 1);
     atomic_fetch_sub(&c->worker->shared->sockets, 1);
-    drop_held(c);
+    held_drop(&c->held);
     free(c);
 }
 

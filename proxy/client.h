@@ -4,6 +4,7 @@
 #ifndef PROXY_CLIENT_H
 #define PROXY_CLIENT_H
 
+#include "net/held.h"
 #include "net/stream.h"
 #include "proxy/forward.h"
 #include "proxy/worker.h"
@@ -26,8 +27,7 @@ struct client {
     bool feeding;       /* on the stack: do not recurse */
     bool ended;         /* its FIN came */
     bool upload_paused; /* the endpoint does not take its body as fast as it comes */
-    char *held;         /* a head that began, or pipelined bytes */
-    size_t held_len;
+    struct held held;   /* a head that began, or pipelined bytes */
     char peer[46];
 };
 

@@ -55,7 +55,7 @@ static void on_closed(struct stream *s)
 
     up->worker->upstreams--;
     atomic_fetch_sub(&up->worker->shared->sockets, 1);
-    free(up->held);
+    held_drop(&up->held);
     free(up);
 }
 

@@ -5,6 +5,7 @@
 #ifndef PROXY_POOL_H
 #define PROXY_POOL_H
 
+#include "net/held.h"
 #include "net/stream.h"
 #include "proxy/worker.h"
 
@@ -20,9 +21,8 @@ struct upstream {
     struct exchange *exchange; /* NULL: idle */
     struct list idle;
     int64_t idle_since_ns;
-    bool reused; /* it has answered before */
-    char *held;  /* a response head of which only the beginning came */
-    size_t held_len;
+    bool reused;      /* it has answered before */
+    struct held held; /* a response head of which only the beginning came */
 };
 
 /* An idle connection, or NULL. Its exchange is the caller's. */

@@ -1,9 +1,6 @@
 /* The response on its way down: the head is read once it is whole, then head and body leave in one
  * gathered write per read, framed as the client needs it.
  */
-#include <stdlib.h>
-
-#include "base/arena.h"
 #include "proxy/exchange.h"
 
 enum { INTERIM_MAX = 16, PATIENCE_MS = 1000 };
@@ -130,18 +127,6 @@ static bool interim(struct exchange *ex, const struct head *h)
     return true;
 }
 
-static void hold(struct upstream *up, struct str bytes)
-{
-    if (up->held != NULL && bytes.ptr >= up->held && bytes.ptr <= up->held + up->held_len) {
-        memmove(up->held, bytes.ptr, bytes.len);
-        up->held_len = bytes.len;
-        return;
-    }
-    up->held = xrealloc(up->held, up->held_len + bytes.len);
-    memcpy(up->held + up->held_len, bytes.ptr, bytes.len);
-    up->held_len += bytes.len;
-}
-
 /* Heads from `bytes` until the final one. */
 static void read_heads(struct exchange *ex, struct str bytes, size_t scanned)
 {
@@ -157,7 +142,7 @@ static void read_heads(struct exchange *ex, struct str bytes, size_t scanned)
             return;
         }
         if (end == 0) {
-            hold(up, bytes);
+            held_keep(&up->held, bytes);
             return;
         }
         if (head_parse_response((struct str){bytes.ptr, (size_t)end}, ex->to_head, h, &why) != 0) {
@@ -166,11 +151,10 @@ static void read_heads(struct exchange *ex, struct str bytes, size_t scanned)
         }
         struct str rest = {bytes.ptr + end, bytes.len - (size_t)end};
         if (h->status >= 200) {
-            char *held = up->held; /* `rest` may lie in it: freed once it was written */
-            up->held = NULL;
-            up->held_len = 0;
+            struct held held = up->held; /* `rest` may lie in it: dropped once it was written */
+            up->held = (struct held){0};
             respond(ex, h, rest);
-            free(held);
+            held_drop(&held);
             return;
         }
         if (!interim(ex, h))
@@ -188,10 +172,10 @@ void exchange_response(struct exchange *ex, struct str bytes)
         send_down(ex, false, bytes);
         return;
     }
-    size_t scanned = up->held_len;
+    size_t scanned = up->held.len;
     if (scanned > 0) {
-        hold(up, bytes);
-        bytes = (struct str){up->held, up->held_len};
+        held_keep(&up->held, bytes);
+        bytes = held_str(&up->held);
     }
     read_heads(ex, bytes, scanned);
 }
