@@ -55,21 +55,22 @@ static void describe_file(const struct policy_set *set, const char *path, struct
         strbuf_add_char(out, ')');
 }
 
-/* The file's own set: that of all files, or, when another file is bad, loaded by itself. */
+/* By the file's own set: that of all files, or, when another file is bad, loaded by itself. Nothing
+ * is said of one that is not good without the others, such as an empty folder. */
 static void print_good_file(const struct load *all, const char *path, struct strbuf *out)
 {
     struct cli_args alone = {.args = {path}, .arg_count = 1};
-    struct load load;
+    struct load load = {.set = all->set};
 
-    strbuf_addf(out, "%s: ok", path);
-    if (all->set != NULL) {
-        describe_file(all->set, path, out);
-    } else {
-        if (load_files(&alone, &load) == 0)
-            describe_file(load.set, path, out);
-        load_deinit(&load);
+    if (all->set == NULL)
+        load_files(&alone, &load);
+    if (load.set != NULL) {
+        strbuf_addf(out, "%s: ok", path);
+        describe_file(load.set, path, out);
+        strbuf_add_char(out, '\n');
     }
-    strbuf_add_char(out, '\n');
+    if (all->set == NULL)
+        load_deinit(&load);
 }
 
 static void print_text(const struct load *load)

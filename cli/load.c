@@ -16,7 +16,7 @@ int load_files(const struct cli_args *args, struct load *ret)
         policy_set_unref(ret->set);
         ret->set = NULL;
         diagnostics_addf(&ret->diagnostics, (struct source_pos){.file = NULL},
-                         "a policy has a top-level \"rollout:\", and its name ends in .yaml",
+                         "a policy has a top-level \"rollout:\"",
                          "neither a policy nor a configuration in %s%s", args->args[0],
                          args->arg_count > 1 ? " and the others" : "");
         rc = -EINVAL;

@@ -131,7 +131,7 @@ static bool parse_rate(const char *text, double *ret)
 }
 
 /* False when the value is wrong. */
-/* The request has one Host and one Content-Type: a header of that name takes their place. */
+/* A request has one Host: a header of that name takes its place. Content-Type is an option. */
 static bool take_header(struct options *o, const char *line)
 {
     struct str value = str_from(line), name;
@@ -144,11 +144,7 @@ static bool take_header(struct options *o, const char *line)
         o->host_header = value.ptr;
         return true;
     }
-    if (str_ieq(name, STR("content-type"))) {
-        o->content_type = value.ptr;
-        return true;
-    }
-    if (o->target.header_count == MIX_HEADERS_MAX)
+    if (str_ieq(name, STR("content-type")) || o->target.header_count == MIX_HEADERS_MAX)
         return false;
     o->target.headers[o->target.header_count++] = line;
     return true;

@@ -115,10 +115,13 @@ def test_a_folder_without_policies(tmp_path):
         done = cli(command, tmp_path)
         assert done.returncode == 1
         assert "neither a policy nor a configuration" in done.stdout + done.stderr
+        assert ": ok" not in done.stdout
 
 
 def test_check_says_one_line_per_rollout(write):
-    text = "---\n".join(GOOD.replace("chat", f"chat-{i}") for i in range(16))
+    text = "---\n".join(
+        GOOD.replace("chat", f"chat-{i}") + f"match: {{paths: [/c{i}]}}\n" for i in range(16)
+    )
     done = cli("check", write(text))
     assert done.returncode == 0, done.stdout
     assert len(done.stdout.splitlines()) >= 16
