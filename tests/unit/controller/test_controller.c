@@ -316,10 +316,16 @@ static void test_document_counts_from_the_step(void **state)
     pass(&h, 100 * NS_PER_SEC);
     controller_command(h.p.controller, "chat", &(struct command){.kind = COMMAND_PROMOTE}, &result);
     assert_true(result.ok);
+    h.p.requests[VARIANT_STABLE] = 0;
     pass(&h, NS_PER_SEC);
     json_t *d = document(&h);
     json_t *canary = json_object_get(json_object_get(d, "traffic"), "canary");
     assert_true(number(canary, "requests") == 20);
+    assert_true(number(canary, "requests_per_second") == 20);
+    /* the last seconds were mostly the step's before */
+    json_t *stable = json_object_get(json_object_get(d, "traffic"), "stable");
+    assert_true(number(stable, "requests") == 0);
+    assert_true(number(stable, "requests_per_second") == 0);
     json_decref(d);
     tear_down(&h);
 }
