@@ -37,14 +37,22 @@ installed() {
 }
 
 known() { # apt has a version of it to install
-    apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'
+    local policy
+    policy=$(apt-cache policy "$1" 2>/dev/null) # not a pipe: grep -q would end it early
+    [[ $policy == *"Candidate: "[^\(]* ]]
 }
 
 updated=no
 update() {
     [ $updated = no ] || return 0
     say "apt-get update"
-    as_root apt-get update -qq
+    local try
+    for try in 1 2 3 4 5 6; do # somebody else may have the lists locked for a while
+        as_root apt-get update -qq >"$log" 2>&1 && break
+        [ "$try" -lt 6 ] || fail "apt-get update failed:
+$(cat "$log")"
+        sleep 5
+    done
     updated=yes
 }
 
@@ -62,7 +70,7 @@ $(cat "$log")"
 
 apt_install() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-        "$@" </dev/null >"$log" 2>&1
+        -o DPkg::Lock::Timeout=120 "$@" </dev/null >"$log" 2>&1
 }
 
 unpack_llhttp() {
