@@ -160,7 +160,7 @@ void exchange_cut(struct exchange *ex)
     exchange_abort(ex);
 }
 
-void exchange_complete(struct exchange *ex, bool surplus)
+void exchange_complete(struct exchange *ex, bool surplus, const struct body_out *last)
 {
     enum outcome_kind kind = outcome_of_status(ex->status);
     bool body_coming = !ex->request.done;
@@ -169,7 +169,12 @@ void exchange_complete(struct exchange *ex, bool surplus)
     attempt_settle(ex, kind,
                    ex->upstream_keep_alive && !surplus && !body_coming && !ex->upload_broken &&
                        stream_pending(&ex->up->stream) == 0);
-    client_done(finish(ex, kind), keep, body_coming);
+    struct client *c = finish(ex, kind);
+    /* Counted before the last bytes go out: who has the whole answer finds it in the metrics. */
+    if (last->count > 0 && stream_write(&c->stream, last->bufs, last->count) < 0)
+        client_cut(c);
+    else
+        client_done(c, keep, body_coming);
 }
 
 void exchange_client_end(struct exchange *ex, int status)

@@ -93,7 +93,8 @@ void exchange_fail(struct exchange *, enum outcome_kind, int status, const char 
 void exchange_break(struct exchange *, enum outcome_kind);
 /* The client is gone: settles as client_abort, ends the exchange. */
 void exchange_abort(struct exchange *);
-/* The response is complete. `surplus`: bytes followed it on the upstream connection. */
-void exchange_complete(struct exchange *, bool surplus);
+/* The response is complete but for its `last` bytes, which are sent here. `surplus`: bytes followed
+ * it on the upstream connection. */
+void exchange_complete(struct exchange *, bool surplus, const struct body_out *last);
 
 #endif

@@ -66,16 +66,17 @@ static void send_down(struct exchange *ex, bool with_head, struct str bytes)
         }
         if (ex->state == EX_ATTEMPTING)
             exchange_enter(ex, EX_RESPONDING); /* here the first byte goes out */
+        if (result == BODY_DONE) {
+            exchange_complete(ex, bytes.len > 0, &out);
+            return;
+        }
         if (out.count > 0 && stream_write(&ex->client->stream, out.bufs, out.count) < 0) {
             exchange_abort(ex);
             return;
         }
     } while (result == BODY_AGAIN);
     ex->progress_ns = ex->worker->loop.now_ns;
-    if (ex->response.done)
-        exchange_complete(ex, bytes.len > 0);
-    else
-        balance_download(ex);
+    balance_download(ex);
 }
 
 static void respond(struct exchange *ex, const struct head *h, struct str rest)
@@ -206,11 +207,7 @@ void exchange_upstream_end(struct exchange *ex, int status)
     if (status == 0 && ex->response.framing == FRAMING_CLOSE) {
         struct body_out out = {.count = 0};
         body_close(&ex->response, ex->response_as, &out);
-        if (out.count > 0 && stream_write(&ex->client->stream, out.bufs, out.count) < 0) {
-            exchange_abort(ex);
-            return;
-        }
-        exchange_complete(ex, false);
+        exchange_complete(ex, false, &out);
         return;
     }
     /* A clean end with less than was announced, or a broken connection. */
