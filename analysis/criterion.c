@@ -138,13 +138,16 @@ static void report_share(const struct criterion *c, const struct criterion_view 
                          enum variant v, const struct criterion_sum *sum,
                          struct criterion_report *ret)
 {
+    /* The upper end is the bound that no-harm rests on, whose prior leans to small shares; far
+     * above them it knows little, so the lower end is taken with one that leans nowhere. */
+    const struct sequential_prior flat = {.a = 0.5, .b = 0.5};
     struct sequential_prior prior =
         sequential_prior(c->policy->test == TEST_MAX ? c->policy->p0 : DISPLAY_SHARE);
     ret->requests[v] = sum->sample;
     ret->bad[v] = sum->bad;
     ret->value[v] = sum->sample > 0 ? (double)sum->bad / (double)sum->sample : -1;
     /* Requests in flight may turn out either way: they count where they widen the interval. */
-    ret->lower[v] = sequential_lower(prior, sum->sample, sum->bad, view->beta);
+    ret->lower[v] = sequential_lower(flat, sum->sample, sum->bad, view->beta / 2);
     ret->upper[v] = sequential_upper(prior, decided(sum), sum->bad, view->beta);
 }
 
