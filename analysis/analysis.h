@@ -50,7 +50,8 @@ struct criterion_report {
     /* this step, settled and in flight: */
     uint64_t requests[VARIANT_COUNT], bad[VARIANT_COUNT];
     double value[VARIANT_COUNT], lower[VARIANT_COUNT], upper[VARIANT_COUNT]; /* share of bad with
-                              its time-uniform interval at beta; value = -1 without requests */
+                              its time-uniform interval, wrong with probability 2 beta
+                              at most; value = -1 without requests */
 };
 
 struct analysis_report {

@@ -148,7 +148,8 @@ static void report_share(const struct criterion *c, const struct criterion_view 
     ret->value[v] = sum->sample > 0 ? (double)sum->bad / (double)sum->sample : -1;
     /* Requests in flight may turn out either way: they count where they widen the interval. */
     ret->lower[v] = sequential_lower(flat, sum->sample, sum->bad, view->beta / 2);
-    ret->upper[v] = sequential_upper(prior, decided(sum), sum->bad, view->beta);
+    ret->upper[v] = fmin(sequential_upper(prior, decided(sum), sum->bad, view->beta),
+                         sequential_upper(flat, decided(sum), sum->bad, view->beta / 2));
 }
 
 static bool has_data(const struct criterion *c, const struct criterion_view *view,
