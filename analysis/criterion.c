@@ -139,8 +139,8 @@ static void report_share(const struct criterion *c, const struct criterion_view 
                          struct criterion_report *ret)
 {
     /* The bound that no-harm rests on has a prior that leans to small shares; far above them it
-     * knows little. One that leans nowhere, at half of beta, bounds what is left: together they miss
-     * with probability 2 beta at most. */
+     * knows little. One that leans nowhere, at half of beta, bounds what is left: together they
+     * miss with probability 2 beta at most. */
     const struct sequential_prior flat = {.a = 0.5, .b = 0.5};
     struct sequential_prior prior =
         sequential_prior(c->policy->test == TEST_MAX ? c->policy->p0 : DISPLAY_SHARE);
