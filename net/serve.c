@@ -4,9 +4,7 @@
  */
 #include "net/serve.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +17,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "net/serve_internal.h"
+#include "net/sockaddr.h"
 
 enum { BACKLOG = 1024, SWEEP_MS_MAX = 500, SWEEP_MS_MIN = 5 };
 
@@ -80,23 +79,6 @@ static void on_acceptor_closed(struct acceptor *a)
 
 /* --- the socket --- */
 
-static int parse_address(const struct serve_options *o, struct sockaddr_storage *ret,
-                         socklen_t *ret_len)
-{
-    struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
-
-    if (uv_ip4_addr(o->host, o->port, v4) == 0) {
-        *ret_len = sizeof(*v4);
-        return 0;
-    }
-    if (uv_ip6_addr(o->host, o->port, v6) == 0) {
-        *ret_len = sizeof(*v6);
-        return 0;
-    }
-    return -EINVAL;
-}
-
 static int bind_and_listen(int fd, const struct serve_options *o, const struct sockaddr *address,
                            socklen_t len)
 {
@@ -114,9 +96,9 @@ static int bind_and_listen(int fd, const struct serve_options *o, const struct s
 static int open_listener(const struct serve_options *o, int *ret_fd, struct error *reterr)
 {
     struct sockaddr_storage address;
-    socklen_t len = 0;
+    socklen_t len = sockaddr_parse(o->host, o->port, &address);
 
-    if (parse_address(o, &address, &len) != 0) {
+    if (len == 0) {
         error_set(reterr, -EINVAL, "cannot listen on \"%s\": not a numeric address", o->host);
         error_hint(reterr, "write it like 127.0.0.1 or ::1");
         return -EINVAL;
@@ -132,17 +114,6 @@ static int open_listener(const struct serve_options *o, int *ret_fd, struct erro
     bool v6 = address.ss_family == AF_INET6;
     return error_set(reterr, code, "cannot listen on %s%s%s:%u: %s", v6 ? "[" : "", o->host,
                      v6 ? "]" : "", (unsigned)o->port, strerror(-code));
-}
-
-static uint16_t bound_port(int fd)
-{
-    struct sockaddr_storage name;
-    socklen_t len = sizeof(name);
-
-    if (getsockname(fd, (struct sockaddr *)&name, &len) != 0)
-        return 0;
-    return ntohs(name.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&name)->sin6_port
-                                            : ((struct sockaddr_in *)&name)->sin_port);
 }
 
 /* --- life --- */
@@ -187,7 +158,7 @@ int serve_start(uv_loop_t *loop, const struct serve_options *options, struct ser
         return error_set(reterr, code, "cannot listen on %s: %s", options->host, uv_strerror(code));
     }
     s->loop = loop;
-    s->port = bound_port(fd);
+    s->port = sockaddr_bound_port(fd);
     s->options = with_defaults(options);
     list_init(&s->conns);
     strbuf_init(&s->head, SERVE_EXTRA_MAX + 4096);

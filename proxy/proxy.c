@@ -3,9 +3,7 @@
  */
 #include "proxy/proxy.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +15,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "net/sockaddr.h"
 #include "proxy/worker.h"
 
 enum { BACKLOG = 4096 };
@@ -40,36 +39,6 @@ size_t proxy_worker_count(const struct config *config)
     return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (size_t)n;
 }
 
-static int address_of(const struct config_address *a, uint16_t port, struct sockaddr_storage *ret)
-{
-    struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
-
-    memset(ret, 0, sizeof(*ret));
-    if (inet_pton(AF_INET, a->host, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(port);
-        return (int)sizeof(*v4);
-    }
-    if (inet_pton(AF_INET6, a->host, &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(port);
-        return (int)sizeof(*v6);
-    }
-    return -EINVAL;
-}
-
-static uint16_t bound_port(int fd)
-{
-    struct sockaddr_storage bound;
-    socklen_t len = sizeof(bound);
-
-    if (getsockname(fd, (struct sockaddr *)&bound, &len) != 0)
-        return 0;
-    return ntohs(bound.ss_family == AF_INET ? ((struct sockaddr_in *)&bound)->sin_port
-                                            : ((struct sockaddr_in6 *)&bound)->sin6_port);
-}
-
 static int bind_failed(const struct config_address *a, int fd, int error, struct error *reterr)
 {
     int code = error_set(reterr, -error, "cannot listen on %s: %s", a->text, strerror(error));
@@ -91,9 +60,10 @@ static int bind_failed(const struct config_address *a, int fd, int error, struct
 static int bind_one(const struct config_address *a, uint16_t port, bool first, struct error *reterr)
 {
     struct sockaddr_storage address;
-    int on = 1, len = address_of(a, port, &address);
+    socklen_t len = sockaddr_parse(a->host, port, &address);
+    int on = 1;
 
-    if (len < 0)
+    if (len == 0)
         return error_set(reterr, -EINVAL, "%s is not a numeric address", a->text);
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
@@ -101,13 +71,13 @@ static int bind_one(const struct config_address *a, uint16_t port, bool first, s
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (first && port != 0) {
         /* Bound without SO_REUSEPORT for a moment: this fails when anybody listens there. */
-        if (bind(fd, (struct sockaddr *)&address, (socklen_t)len) != 0 || listen(fd, 1) != 0)
+        if (bind(fd, (struct sockaddr *)&address, len) != 0 || listen(fd, 1) != 0)
             return bind_failed(a, fd, errno, reterr);
         close(fd);
         return bind_one(a, port, false, reterr);
     }
     setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-    if (bind(fd, (struct sockaddr *)&address, (socklen_t)len) != 0 || listen(fd, BACKLOG) != 0)
+    if (bind(fd, (struct sockaddr *)&address, len) != 0 || listen(fd, BACKLOG) != 0)
         return bind_failed(a, fd, errno, reterr);
     return fd;
 }
@@ -126,7 +96,7 @@ static int bind_all(struct proxy *p, int *fds, struct error *reterr)
             if (fd < 0)
                 return fd;
             fds[w * config->listen_count + l] = fd;
-            p->ports[l] = bound_port(fd);
+            p->ports[l] = sockaddr_bound_port(fd);
         }
     }
     return 0;

@@ -3,13 +3,12 @@
  */
 #include "proxy/route.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/hash.h"
+#include "net/sockaddr.h"
 
 enum { HOST_MAX = 255, RESOLVE_WAIT_MS = 3000 };
 
@@ -104,20 +103,10 @@ static void add_policy(struct route_table *t, const struct route *route)
 static void find_address(struct route_table *t, const struct policy_endpoint *from,
                          struct route_endpoint *to)
 {
-    struct sockaddr_in *v4 = (struct sockaddr_in *)&to->address;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&to->address;
-
     to->authority = from->authority;
     to->weight = from->weight;
-    if (inet_pton(AF_INET, from->host, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(from->port);
-    } else if (inet_pton(AF_INET6, from->host, &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(from->port);
-    } else {
+    if (sockaddr_parse(from->host, from->port, &to->address) == 0)
         to->name = resolver_add(t->resolver, from->host, from->port);
-    }
 }
 
 const struct sockaddr *route_endpoint_address(const struct route_endpoint *e)
