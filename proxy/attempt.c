@@ -31,18 +31,14 @@ static uint32_t choose_endpoint(struct exchange *ex)
     return (uint32_t)balance_pick(loads, v->endpoint_count, rng_u64(&ex->worker->rng));
 }
 
-static void mark_sent(struct exchange *ex)
-{
-    if (ex->sent_ns == 0)
-        ex->sent_ns = ex->worker->loop.now_ns;
-    recorder_sent(&ex->ticket, ex->worker->loop.now_ns);
-}
-
 /* Everything of the request is with the kernel and the connection stands. */
 static void check_sent(struct exchange *ex)
 {
-    if (ex->request.done && !ex->up->stream.connecting && stream_pending(&ex->up->stream) == 0)
-        mark_sent(ex);
+    if (!ex->request.done || ex->up->stream.connecting || stream_pending(&ex->up->stream) > 0)
+        return;
+    if (ex->sent_ns == 0)
+        ex->sent_ns = ex->worker->loop.now_ns;
+    recorder_sent(&ex->ticket, ex->worker->loop.now_ns);
 }
 
 /* Pauses the client while the endpoint does not take what it sends; a whole request needs no pause,
@@ -56,7 +52,9 @@ static void balance_upload(struct exchange *ex)
 }
 
 /* The head (when `with_head`) and the body's bytes in as few writes as the framing allows.
- * BODY_ERROR, or the stream's status in *ret_status. */
+ * BODY_ERROR, or in *ret_status the error with which the kernel refused the very first write: then
+ * nobody has read a byte and the request may go elsewhere. After a later one the endpoint takes no
+ * more; it may have answered early, and what still comes of the body is dropped. */
 static enum body_result send_request(struct exchange *ex, bool with_head, struct str *bytes,
                                      ssize_t *ret_status)
 {
@@ -66,16 +64,20 @@ static enum body_result send_request(struct exchange *ex, bool with_head, struct
     *ret_status = 0;
     do {
         struct body_out out = {.count = 0};
-        if (with_head)
+        bool first = with_head;
+        if (first)
             out.bufs[out.count++] = uv_buf_init(ex->head.ptr, (unsigned)ex->head.len);
         with_head = false;
         result = body_read(&ex->request, bytes, ex->request_as, &out);
         if (result == BODY_ERROR)
             return result;
         if (out.count > 0 && !ex->upload_broken) {
-            *ret_status = stream_write(&ex->up->stream, out.bufs, out.count);
-            if (*ret_status < 0)
+            ssize_t status = stream_write(&ex->up->stream, out.bufs, out.count);
+            if (status < 0 && first) {
+                *ret_status = status;
                 return result;
+            }
+            ex->upload_broken = status < 0;
         }
     } while (result == BODY_AGAIN);
     ex->progress_ns = ex->worker->loop.now_ns;
@@ -251,10 +253,6 @@ void exchange_body(struct exchange *ex, struct str *bytes)
     if (over_limit(ex)) {
         too_large(ex);
         return;
-    }
-    if (written < 0) {
-        /* The endpoint takes no more; it may have answered early. What still comes is dropped. */
-        ex->upload_broken = true;
     }
     check_sent(ex);
     balance_upload(ex);
