@@ -155,11 +155,6 @@ void exchange_abort(struct exchange *ex)
     client_cut(finish(ex, OUTCOME_CLIENT_ABORT));
 }
 
-void exchange_cut(struct exchange *ex)
-{
-    exchange_abort(ex);
-}
-
 void exchange_complete(struct exchange *ex, bool surplus, const struct body_out *last)
 {
     enum outcome_kind kind = outcome_of_status(ex->status);

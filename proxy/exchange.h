@@ -19,7 +19,7 @@
 #include "proxy/pool.h"
 #include "proxy/worker.h"
 
-enum exchange_state { EX_ATTEMPTING, EX_RESPONDING, EX_STATE_COUNT };
+enum exchange_state { EX_ATTEMPTING, EX_RESPONDING };
 
 struct exchange {
     struct worker *worker;
@@ -68,8 +68,6 @@ void exchange_upstream_drained(struct exchange *);
 
 /* Timeouts, each 100 ms. */
 void exchange_sweep(struct exchange *, int64_t now_ns);
-/* The process ends: cut it. */
-void exchange_cut(struct exchange *);
 
 /* --- between the files of the machine: exchange.c, attempt.c, response.c --- */
 
@@ -91,7 +89,7 @@ void exchange_fail(struct exchange *, enum outcome_kind, int status, const char 
                    const char *message);
 /* After the first byte: settles, cuts the client so that it can tell, ends the exchange. */
 void exchange_break(struct exchange *, enum outcome_kind);
-/* The client is gone: settles as client_abort, ends the exchange. */
+/* The client is gone, or the process ends: settles as client_abort, ends the exchange. */
 void exchange_abort(struct exchange *);
 /* The response is complete but for its `last` bytes, which are sent here. `surplus`: bytes followed
  * it on the upstream connection. */

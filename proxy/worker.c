@@ -64,7 +64,7 @@ static void drain_step(struct worker *w, int64_t now_ns)
         client_close_idle(w, now_ns - DRAIN_GRACE_MS * NS_PER_MS);
     if (now_ns >= deadline_ns) {
         while (!list_empty(&w->exchanges))
-            exchange_cut(CONTAINER_OF(w->exchanges.next, struct exchange, link));
+            exchange_abort(CONTAINER_OF(w->exchanges.next, struct exchange, link));
         client_close_all(w);
     }
     if (w->clients == 0) {
