@@ -7,14 +7,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "cli/output.h"
-
-/* The same rule as the rollout core's: the last step below 100 %, or the only one there is. */
-static bool needs_evidence(const struct policy *p, size_t step)
-{
-    if (step + 1 < p->step_count)
-        return p->steps[step + 1].weight_bp >= WEIGHT_FULL_BP;
-    return p->steps[step].weight_bp < WEIGHT_FULL_BP || p->step_count == 1;
-}
+#include "controller/rollout.h"
 
 uint64_t traffic_needed(const struct policy *p, size_t step)
 {
@@ -22,7 +15,8 @@ uint64_t traffic_needed(const struct policy *p, size_t step)
 
     if (needed == 0)
         needed = 1;
-    for (size_t i = 0; needs_evidence(p, step) && i < p->analysis.criteria_count; i++) {
+    for (size_t i = 0;
+         rollout_needs_evidence(p, (uint32_t)step + 1) && i < p->analysis.criteria_count; i++) {
         const struct policy_criterion *c = &p->analysis.criteria[i];
         uint64_t more = c->test == TEST_MAX
                             ? sequential_requests_more(0, 0, c->p0, p->analysis.max_bad_promotion)

@@ -74,9 +74,7 @@ const struct policy_step *rollout_step(const struct policy *policy, const struct
 
 /* --- what it waits for ------------------------------------------------------------------------ */
 
-/* The last proof before the canary gets everything, on the requests of the last step below 100 %,
- * or, when the only step is 100 %, on its own. */
-static bool needs_evidence(const struct policy *policy, uint32_t step)
+bool rollout_needs_evidence(const struct policy *policy, uint32_t step)
 {
     if (step < policy->step_count)
         return policy->steps[step].weight_bp >= WEIGHT_FULL_BP;
@@ -144,7 +142,7 @@ void rollout_next(const struct policy *policy, const struct rollout_state *s,
     ret->hold_left_ns = s->held_ns >= step->hold_ns ? 0 : step->hold_ns - s->held_ns;
     ret->requests_seen = report->step_requests;
     ret->requests_needed = step->min_requests > 1 ? step->min_requests : 1;
-    ret->evidence_needed = needs_evidence(policy, s->step);
+    ret->evidence_needed = rollout_needs_evidence(policy, s->step);
     ret->evidence_missing = ret->evidence_needed && !report->no_harm;
     ret->evidence_requests_left = ret->evidence_missing ? evidence_left(policy, report) : 0;
     ret->against = is_against(report);

@@ -66,6 +66,11 @@ enum {
 /* Before anything is known: idle, weight 0, epoch 1. */
 void rollout_state_init(struct rollout_state *, int64_t now_ns);
 
+/* Whether no harm must be shown before `step` (from 1) is left: the last proof before the canary
+ * gets everything, on the requests of the last step below 100 %, or, when the only step is 100 %,
+ * on its own. */
+bool rollout_needs_evidence(const struct policy *, uint32_t step);
+
 struct rollout_input {
     enum rollout_input_kind {
         INPUT_TICK,
