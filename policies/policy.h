@@ -32,6 +32,7 @@ struct policy_endpoint {
     const char *host;      /* "127.0.0.1", "::1" (no brackets), "model.internal" */
     const char *authority; /* "127.0.0.1:9001", for Host: endpoint and for labels */
     uint16_t port;
+    bool tls;        /* https:// */
     uint32_t weight; /* >= 1 */
     struct source_pos at;
 };
@@ -104,11 +105,47 @@ struct policy_analysis {
     size_t criteria_count; /* 1..CRITERIA_MAX */
 };
 
+/* How a stream ends well, and where its content is. */
+enum stream_protocol {
+    PROTOCOL_AUTO, /* recognised by its events */
+    PROTOCOL_OPENAI,
+    PROTOCOL_ANTHROPIC,
+    PROTOCOL_KSERVE,
+    PROTOCOL_PLAIN, /* no end mark is known: whole HTTP framing is all that is asked */
+    PROTOCOL_COUNT,
+};
+
+/* When stable answers in place of a canary that failed before its first byte. */
+enum shield { SHIELD_OFF, SHIELD_SAFE, SHIELD_ALL };
+
+enum upstream_host { UPSTREAM_HOST_PRESERVE, UPSTREAM_HOST_ENDPOINT, UPSTREAM_HOST_NAME };
+
+/* Paths are relative to the policy's own folder and were made usable from here. */
+struct policy_upstream_tls {
+    const char *ca;                /* PEM; NULL: the system's */
+    const char *certificate, *key; /* ours, for endpoints that ask; NULL: none */
+    const char *server_name;       /* for SNI and the check; NULL: the endpoint's host */
+    bool verify;                   /* default true */
+    struct source_pos at;
+};
+
 struct policy_upstream {
-    int64_t connect_timeout_ns;
+    enum upstream_host host;
+    const char *host_name; /* UPSTREAM_HOST_NAME */
+    struct policy_upstream_tls tls;
+    const struct policy_header *set_headers; /* name lower case */
+    size_t set_header_count;
+    const char *const *remove_headers; /* lower case */
+    size_t remove_header_count;
+    int64_t connect_timeout_ns; /* TCP, and TLS where there is any */
     int64_t first_byte_timeout_ns;
     int64_t idle_timeout_ns;
     int64_t total_timeout_ns;
+    uint32_t retries_max;  /* further attempts for one request, 0..5; default 1 */
+    double retries_budget; /* of the requests lately sent, 0..1; default 0.1 */
+    uint32_t max_requests; /* in flight to one endpoint, process-wide; default 1024 */
+    uint32_t queue_max;    /* requests that wait for one of a version's endpoints, per worker */
+    int64_t queue_timeout_ns;
 };
 
 struct policy {
@@ -116,6 +153,9 @@ struct policy {
     bool start_auto; /* start: auto; false: manual */
     struct policy_match match;
     struct policy_version versions[VARIANT_COUNT];
+    enum stream_protocol protocol;
+    enum shield shield;
+    int64_t rollback_drain_ns; /* in-flight canary requests once it is taken to 0; 0: cut */
     const struct policy_step *steps;
     size_t step_count; /* 1..STEPS_MAX */
     struct policy_analysis analysis;
