@@ -6,21 +6,23 @@
 
 #include "base/check.h"
 
-const char *const outcome_names[OUTCOME_KIND_COUNT] = {
-    [OUTCOME_OK] = "ok",
-    [OUTCOME_4XX] = "4xx",
-    [OUTCOME_429] = "429",
-    [OUTCOME_5XX] = "5xx",
-    [OUTCOME_CONNECT] = "connect",
-    [OUTCOME_UNAVAILABLE] = "unavailable",
-    [OUTCOME_TIMEOUT] = "timeout",
-    [OUTCOME_STALLED] = "stalled",
-    [OUTCOME_RESET] = "reset",
-    [OUTCOME_MALFORMED] = "malformed",
-    [OUTCOME_TRUNCATED] = "truncated",
-    [OUTCOME_STREAM_ERROR] = "stream_error",
-    [OUTCOME_EMPTY] = "empty",
-    [OUTCOME_CLIENT_ABORT] = "client_abort",
+/* The outcomes' names open both tables. */
+#define OUTCOME_NAMES                                                                              \
+    [OUTCOME_OK] = "ok", [OUTCOME_4XX] = "4xx", [OUTCOME_429] = "429", [OUTCOME_5XX] = "5xx",      \
+    [OUTCOME_CONNECT] = "connect", [OUTCOME_UNAVAILABLE] = "unavailable",                          \
+    [OUTCOME_TIMEOUT] = "timeout", [OUTCOME_STALLED] = "stalled", [OUTCOME_RESET] = "reset",       \
+    [OUTCOME_MALFORMED] = "malformed", [OUTCOME_TRUNCATED] = "truncated",                          \
+    [OUTCOME_STREAM_ERROR] = "stream_error", [OUTCOME_EMPTY] = "empty",                            \
+    [OUTCOME_CLIENT_ABORT] = "client_abort"
+
+const char *const outcome_names[OUTCOME_KIND_COUNT] = {OUTCOME_NAMES};
+
+const char *const result_names[RESULT_KIND_COUNT] = {
+    OUTCOME_NAMES,
+    [RESULT_SHIELDED] = "shielded",
+    [RESULT_REJECTED] = "rejected",
+    [RESULT_OVERLOADED] = "overloaded",
+    [RESULT_CUT] = "cut",
 };
 
 enum outcome_kind outcome_of_status(int status)

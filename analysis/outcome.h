@@ -1,7 +1,8 @@
 /* analysis/outcome.h — what one attempt at one endpoint gave, as a value.
  *
  * An attempt outcome is charged to its variant and used by criteria; what the client got is a
- * request result, counted apart.
+ * request result, counted apart. They differ where the client got something other than its first
+ * attempt's answer: a retry's, the shield's, or our own refusal.
  */
 #ifndef ANALYSIS_OUTCOME_H
 #define ANALYSIS_OUTCOME_H
@@ -29,12 +30,26 @@ enum outcome_kind {
 
 extern const char *const outcome_names[OUTCOME_KIND_COUNT]; /* as in metrics: "ok", "4xx", ... */
 
+/* What a client got: the outcome kind that its answer amounts to, or one of these. */
+enum {
+    RESULT_SHIELDED = OUTCOME_KIND_COUNT, /* the canary failed and stable answered */
+    RESULT_REJECTED,                      /* we refused the request: 400, 408, 413 */
+    RESULT_OVERLOADED,                    /* we had run out of something: 503 */
+    RESULT_CUT,                           /* ended by a rollback with on_rollback: cut */
+    RESULT_KIND_COUNT,
+};
+
+extern const char *const result_names[RESULT_KIND_COUNT]; /* the outcomes' names, then the rest */
+
 struct outcome {
     enum outcome_kind kind;
     /* From the moment the request was with the backend, less time the client did not read;
      * -1: not known (it never got that far). */
     int64_t latency_ns, first_byte_ns;
+    /* The first piece of content of an event stream, measured like first_byte_ns; -1: none seen. */
+    int64_t first_token_ns;
     int64_t connect_ns; /* -1: a pooled connection */
+    int64_t queue_ns;   /* waited for room at an endpoint; -1: had not to */
     uint32_t endpoint;  /* index in its version */
 };
 

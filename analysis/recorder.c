@@ -28,9 +28,10 @@ struct part {
     struct cells *cells;
     uint32_t latency_mask; /* criteria with a limit on the time */
     counter overflows;
-    counter dispatched[VARIANT_COUNT], retries[VARIANT_COUNT];
+    counter dispatched[VARIANT_COUNT], voided[VARIANT_COUNT];
     counter outcomes[VARIANT_COUNT][OUTCOME_KIND_COUNT];
-    counter results[OUTCOME_KIND_COUNT];
+    counter retry_outcomes[VARIANT_COUNT][OUTCOME_KIND_COUNT];
+    counter results[RESULT_KIND_COUNT];
     counter *endpoints[VARIANT_COUNT]; /* [endpoint * OUTCOME_KIND_COUNT + kind] */
     struct histogram *_Atomic histograms[VARIANT_COUNT][HIST_COUNT];
 };
@@ -266,6 +267,18 @@ static enum mark judge_latency(enum outcome_kind kind, int64_t elapsed_ns, int64
     return kind == OUTCOME_OK && elapsed_ns >= 0 ? MARK_OK : MARK_EXCLUDED;
 }
 
+/* Nothing more is asked of the ticket: no longer overdue, no longer in flight. */
+static void close_ticket(struct recorder_ticket *t, uint32_t overdue)
+{
+    enum variant variant = (enum variant)t->variant;
+
+    for (uint32_t left = overdue; left != 0; left &= left - 1)
+        cell_add(t->cell, variant, CELL_OVERDUE, (size_t)__builtin_ctz(left), -1);
+    cell_add(t->cell, variant, CELL_SETTLED, 0, 1);
+    list_remove(&t->in_flight);
+    t->cell = NULL;
+}
+
 static void settle(const struct part *p, struct recorder_ticket *t, enum outcome_kind kind,
                    int64_t elapsed_ns)
 {
@@ -287,9 +300,7 @@ static void settle(const struct part *p, struct recorder_ticket *t, enum outcome
     }
     if (outcome_is_error(kind))
         cell_add(cell, variant, CELL_ERRORS, 0, 1);
-    for (uint32_t left = overdue; left != 0; left &= left - 1)
-        cell_add(cell, variant, CELL_OVERDUE, (size_t)__builtin_ctz(left), -1);
-    cell_add(cell, variant, CELL_SETTLED, 0, 1);
+    close_ticket(t, overdue);
 }
 
 static void add_time(struct part *p, enum variant variant, enum recorder_histogram which,
@@ -311,6 +322,8 @@ static void add_times(struct part *p, enum variant variant, const struct outcome
     add_time(p, variant, HIST_LATENCY, outcome->latency_ns);
     add_time(p, variant, HIST_FIRST_BYTE, outcome->first_byte_ns);
     add_time(p, variant, HIST_CONNECT, outcome->connect_ns);
+    add_time(p, variant, HIST_FIRST_TOKEN, outcome->first_token_ns);
+    add_time(p, variant, HIST_QUEUE, outcome->queue_ns);
 }
 
 void recorder_finish(struct recorder_shard *shard, struct recorder_ticket *t,
@@ -324,27 +337,45 @@ void recorder_finish(struct recorder_shard *shard, struct recorder_ticket *t,
     if (elapsed_ns < 0 && t->sent_ns != 0)
         elapsed_ns = now_ns - t->sent_ns - t->unread_ns;
 
-    list_remove(&t->in_flight);
     settle(p, t, outcome->kind, elapsed_ns);
-    t->cell = NULL;
-
     add(&p->outcomes[variant][outcome->kind]);
     if (outcome->endpoint < p->policy->versions[variant].endpoint_count)
         add(&p->endpoints[variant][outcome->endpoint * OUTCOME_KIND_COUNT + outcome->kind]);
     add_times(p, variant, outcome);
 }
 
+void recorder_void(struct recorder_shard *shard, struct recorder_ticket *t)
+{
+    if (t->cell == NULL)
+        return;
+    struct part *p = part_of(shard, t->rollout);
+    enum variant variant = (enum variant)t->variant;
+
+    for (size_t c = 0; c < p->policy->analysis.criteria_count; c++)
+        if ((t->bad_mask >> c & 1) == 0)
+            cell_add(t->cell, variant, CELL_EXCLUDED, c, 1);
+    close_ticket(t, t->bad_mask);
+    add(&p->voided[variant]);
+}
+
 void recorder_count(struct recorder_shard *shard, uint32_t rollout, enum variant variant,
                     const struct outcome *outcome)
 {
     struct part *p = part_of(shard, rollout);
-    add(&p->retries[variant]);
+    add(&p->retry_outcomes[variant][outcome->kind]);
     add_times(p, variant, outcome);
 }
 
-void recorder_result(struct recorder_shard *shard, uint32_t rollout, enum outcome_kind result)
+void recorder_result(struct recorder_shard *shard, uint32_t rollout, unsigned result)
 {
+    CHECK(result < RESULT_KIND_COUNT);
     add(&part_of(shard, rollout)->results[result]);
+}
+
+void recorder_token_gap(struct recorder_shard *shard, uint32_t rollout, enum variant variant,
+                        int64_t gap_ns)
+{
+    add_time(part_of(shard, rollout), variant, HIST_TOKEN_GAP, gap_ns);
 }
 
 /* --- readers ------------------------------------------------------------------------------- */
@@ -361,12 +392,17 @@ void recorder_read(struct recorder *r, uint32_t rollout, struct observation *obs
 static void add_totals(const struct part *p, struct recorder_totals *to)
 {
     for (size_t v = 0; v < VARIANT_COUNT; v++) {
-        for (size_t k = 0; k < OUTCOME_KIND_COUNT; k++)
-            to->variants[v].outcomes[k] += get(&p->outcomes[v][k]);
-        to->variants[v].retries += get(&p->retries[v]);
-        to->variants[v].dispatched += get(&p->dispatched[v]);
+        struct recorder_variant_totals *variant = &to->variants[v];
+        for (size_t k = 0; k < OUTCOME_KIND_COUNT; k++) {
+            uint64_t retries = get(&p->retry_outcomes[v][k]);
+            variant->outcomes[k] += get(&p->outcomes[v][k]);
+            variant->retry_outcomes[k] += retries;
+            variant->retries += retries;
+        }
+        variant->voided += get(&p->voided[v]);
+        variant->dispatched += get(&p->dispatched[v]);
     }
-    for (size_t k = 0; k < OUTCOME_KIND_COUNT; k++)
+    for (size_t k = 0; k < RESULT_KIND_COUNT; k++)
         to->results[k] += get(&p->results[k]);
     to->overflows += get(&p->overflows);
 }

@@ -59,11 +59,20 @@ static inline void recorder_sent(struct recorder_ticket *t, int64_t now_ns)
  * display. A client_abort that is already over a latency limit stays bad for it. */
 void recorder_finish(struct recorder_shard *, struct recorder_ticket *, const struct outcome *,
                      int64_t now_ns);
-/* An attempt that is not evidence (a retry): counted for display only. */
+/* Settles the ticket of an attempt that is charged to nobody, because what ended it was neither the
+ * backend's doing nor the client's: we ran out of descriptors, we refused the rest of the request.
+ * Like a client_abort it is left out of every criterion, and it is counted as `voided` instead of
+ * under an outcome. A latency limit that it was over before that stays broken: the time was the
+ * backend's, whatever came then, and evidence that was acted upon is not taken back. */
+void recorder_void(struct recorder_shard *, struct recorder_ticket *);
+/* An attempt that is not evidence (a retry, or stable's for the shield): counted for display only,
+ * by its outcome and its times. */
 void recorder_count(struct recorder_shard *, uint32_t rollout, enum variant,
                     const struct outcome *);
-/* What the client got: the outcome kind that its answer amounts to. */
-void recorder_result(struct recorder_shard *, uint32_t rollout, enum outcome_kind result);
+/* What the client got: an outcome kind or a RESULT_ (analysis/outcome.h). */
+void recorder_result(struct recorder_shard *, uint32_t rollout, unsigned result);
+/* The time between two pieces of content of an event stream. */
+void recorder_token_gap(struct recorder_shard *, uint32_t rollout, enum variant, int64_t gap_ns);
 /* Marks requests in flight that are older than a latency criterion's limit bad, once. */
 void recorder_sweep(struct recorder_shard *, int64_t now_ns);
 
@@ -73,13 +82,15 @@ void recorder_sweep(struct recorder_shard *, int64_t now_ns);
 void recorder_read(struct recorder *, uint32_t rollout, struct observation *obs);
 
 struct recorder_variant_totals {
-    uint64_t dispatched; /* first attempts */
-    uint64_t retries;
-    uint64_t outcomes[OUTCOME_KIND_COUNT]; /* of first attempts */
+    uint64_t dispatched;                         /* first attempts */
+    uint64_t voided;                             /* of them, charged to nobody */
+    uint64_t outcomes[OUTCOME_KIND_COUNT];       /* of them, charged to the variant */
+    uint64_t retries;                            /* attempts that are not evidence */
+    uint64_t retry_outcomes[OUTCOME_KIND_COUNT]; /* of these */
 };
 struct recorder_totals {
     struct recorder_variant_totals variants[VARIANT_COUNT];
-    uint64_t results[OUTCOME_KIND_COUNT];
+    uint64_t results[RESULT_KIND_COUNT];
     uint64_t overflows;
 };
 /* Sums over all shards since the start. */
@@ -89,7 +100,15 @@ void recorder_shard_totals(const struct recorder *, size_t shard, uint32_t rollo
 /* Outcomes of one endpoint (first attempts), summed over shards. */
 void recorder_endpoint_totals(const struct recorder *, uint32_t rollout, enum variant,
                               uint32_t endpoint, uint64_t ret[static OUTCOME_KIND_COUNT]);
-enum recorder_histogram { HIST_LATENCY, HIST_FIRST_BYTE, HIST_CONNECT, HIST_COUNT };
+enum recorder_histogram {
+    HIST_LATENCY,
+    HIST_FIRST_BYTE,
+    HIST_CONNECT,
+    HIST_FIRST_TOKEN, /* this and the next: event streams only */
+    HIST_TOKEN_GAP,
+    HIST_QUEUE, /* of attempts that had to wait for room at an endpoint */
+    HIST_COUNT,
+};
 /* Merged over shards since the start (ok, 4xx... every outcome with a known time). */
 void recorder_histogram(const struct recorder *, uint32_t rollout, enum variant,
                         enum recorder_histogram, struct histogram_view *ret);

@@ -273,7 +273,9 @@ void attempt_settle(struct exchange *ex, enum outcome_kind kind, bool reuse)
                         .endpoint = ex->endpoint,
                         .connect_ns = ex->connect_ns,
                         .latency_ns = -1,
-                        .first_byte_ns = -1};
+                        .first_byte_ns = -1,
+                        .first_token_ns = -1,
+                        .queue_ns = -1};
 
     if (ex->paused_ns != 0)
         ex->unread_ns += now_ns - ex->paused_ns;
