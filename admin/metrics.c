@@ -323,6 +323,29 @@ static const struct {
     {"sluice_overloaded_total", "counter",
      "Requests answered 503 because sluice had no descriptor or memory left.",
      offsetof(struct admin_worker, overloaded)},
+    {"sluice_unshielded_total", "counter",
+     "Canary failures that were the client's answer although the policy shields: the request was "
+     "too large or too many were held (limits.replay, limits.replay_total), may not be sent twice, "
+     "or stable was full. With shield: all, POST requests may be.",
+     offsetof(struct admin_worker, unshielded)},
+    {"sluice_retries_denied_total", "counter",
+     "Retries that the budget did not allow: an endpoint fails more often than "
+     "upstream.retries.budget is meant for.",
+     offsetof(struct admin_worker, retries_denied)},
+    {"sluice_queued_total", "counter",
+     "Requests that waited because every endpoint was at upstream.max_requests. If it rises "
+     "steadily, add endpoints.",
+     offsetof(struct admin_worker, queued)},
+    {"sluice_queue_full_total", "counter",
+     "Requests that found the queue full or waited longer than upstream.queue.timeout, answered "
+     "503. Add endpoints, or raise upstream.max_requests if they can take more.",
+     offsetof(struct admin_worker, queue_full)},
+    {"sluice_streams_unseen_total", "counter",
+     "Event streams that came encoded and were passed on unread: errors inside them and times to "
+     "the first token are not known. Let the backend send text/event-stream uncompressed.",
+     offsetof(struct admin_worker, streams_unseen)},
+    {"sluice_tunnels_total", "counter", "Connections upgraded, for example to WebSocket.",
+     offsetof(struct admin_worker, tunnels)},
 };
 
 static void add_workers(struct metrics *m)

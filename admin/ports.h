@@ -26,6 +26,9 @@ struct admin_worker {
     uint64_t rejected;
     uint64_t refused_connections;
     uint64_t overloaded;
+    uint64_t unshielded, retries_denied;
+    uint64_t queued, queue_full;
+    uint64_t streams_unseen, tunnels;
 };
 
 struct admin_ports {

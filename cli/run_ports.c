@@ -152,6 +152,12 @@ static void read_worker(const struct run *run, size_t index, struct admin_worker
         .rejected = s.rejected,
         .refused_connections = s.refused_connections,
         .overloaded = s.overloaded,
+        .unshielded = s.unshielded,
+        .retries_denied = s.retries_denied,
+        .queued = s.queued,
+        .queue_full = s.queue_full,
+        .streams_unseen = s.streams_unseen,
+        .tunnels = s.tunnels,
     };
 }
 

@@ -227,6 +227,12 @@ void proxy_worker_stats(const struct proxy *p, size_t worker, struct proxy_worke
         .rejected = atomic_load(&w->stats.rejected),
         .refused_connections = atomic_load(&w->stats.refused_connections),
         .overloaded = atomic_load(&w->stats.overloaded),
+        .unshielded = atomic_load(&w->stats.unshielded),
+        .retries_denied = atomic_load(&w->stats.retries_denied),
+        .queued = atomic_load(&w->stats.queued),
+        .queue_full = atomic_load(&w->stats.queue_full),
+        .streams_unseen = atomic_load(&w->stats.streams_unseen),
+        .tunnels = atomic_load(&w->stats.tunnels),
     };
 }
 

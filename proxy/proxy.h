@@ -49,6 +49,12 @@ struct proxy_worker_stats {
     uint64_t rejected;            /* refused as malformed, too large or too slow */
     uint64_t refused_connections; /* over limits.connections */
     uint64_t overloaded; /* answered 503: no descriptor or memory left for an upstream connection */
+    uint64_t unshielded; /* canary failures that the shield could not give to stable */
+    uint64_t retries_denied; /* retries that the budget did not allow */
+    uint64_t queued;         /* requests that waited for room at an endpoint */
+    uint64_t queue_full;     /* requests that found no room to wait, or waited too long */
+    uint64_t streams_unseen; /* event streams passed on unread, because they came encoded */
+    uint64_t tunnels;        /* connections that were upgraded */
 };
 size_t proxy_workers(const struct proxy *);
 void proxy_worker_stats(const struct proxy *, size_t worker, struct proxy_worker_stats *ret);

@@ -71,7 +71,8 @@ struct worker {
     struct head request_head, response_head; /* of the message being handled in this callback */
     _Alignas(64) struct {
         _Atomic uint64_t connections, connections_active, requests, requests_active,
-            upstream_connections, unmatched, rejected, refused_connections, overloaded;
+            upstream_connections, unmatched, rejected, refused_connections, overloaded, unshielded,
+            retries_denied, queued, queue_full, streams_unseen, tunnels;
     } stats; /* written by this worker, read by anyone */
 };
 
