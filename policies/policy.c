@@ -34,6 +34,14 @@ static const struct schema_binding bindings[] = {
     SCHEMA_BIND("upstream.first_byte_timeout", struct policy, upstream.first_byte_timeout_ns),
     SCHEMA_BIND("upstream.idle_timeout", struct policy, upstream.idle_timeout_ns),
     SCHEMA_BIND("upstream.total_timeout", struct policy, upstream.total_timeout_ns),
+    SCHEMA_BIND("upstream.retries.max", struct policy, upstream.retries_max),
+    SCHEMA_BIND("upstream.retries.budget", struct policy, upstream.retries_budget),
+    SCHEMA_BIND("upstream.max_requests", struct policy, upstream.max_requests),
+    SCHEMA_BIND("upstream.queue.max", struct policy, upstream.queue_max),
+    SCHEMA_BIND("upstream.queue.timeout", struct policy, upstream.queue_timeout_ns),
+    SCHEMA_BIND("protocol", struct policy, protocol),
+    SCHEMA_BIND("shield", struct policy, shield),
+    SCHEMA_BIND("on_rollback.drain", struct policy, rollback_drain_ns),
 };
 
 static void read_name(struct policy_reader *r, const struct yaml_node *n, struct policy *p)
@@ -164,8 +172,8 @@ static void check_part(struct policy_reader *r, struct yaml_node *root, const ch
         return;
     }
     snprintf(hint, sizeof(hint), "raise upstream.total_timeout, or lower %s", part);
-    diagnostics_addf(r->errors, n->at, hint, STR_FMT " (%s) is longer than total_timeout (%s)",
-                     STR_ARG(n->key), units_duration_text(*part_ns, part_text),
+    diagnostics_addf(r->errors, n->at, hint, "%s (%s) is longer than total_timeout (%s)",
+                     part + strlen("upstream."), units_duration_text(*part_ns, part_text),
                      units_duration_text(total_ns, total_text));
 }
 
@@ -180,6 +188,7 @@ static void check_timeouts(struct policy_reader *r, struct yaml_node *root, stru
     check_part(r, root, "upstream.first_byte_timeout", &u->first_byte_timeout_ns,
                u->total_timeout_ns);
     check_part(r, root, "upstream.idle_timeout", &u->idle_timeout_ns, u->total_timeout_ns);
+    check_part(r, root, "upstream.queue.timeout", &u->queue_timeout_ns, u->total_timeout_ns);
     for (size_t i = 0; i < p->analysis.criteria_count; i++) {
         const struct policy_criterion *k = &p->analysis.criteria[i];
         struct source_pos at = {root->at.file, k->at.line, k->at.column};
@@ -203,6 +212,7 @@ static void read_all(struct policy_reader *r, struct yaml_node *root, struct pol
     policy_read_version(r, VARIANT_CANARY, canary, &p->versions[VARIANT_CANARY]);
     policy_read_steps(r, yaml_get(root, STR("steps")), p);
     schema_fill(&schema_policy, "", root, bindings, ARRAY_LEN(bindings), p->arena, p);
+    p->upstream.tls.verify = true;
     policy_read_criteria(r, yaml_find(root, "analysis.criteria"), &p->analysis);
     if (r->cut)
         return; /* what it would be compared with may stand behind the cut */

@@ -94,6 +94,12 @@ static bool read_weight(struct str text, uint64_t *ret_bp)
     return bp - (double)*ret_bp < 1e-6 && (double)*ret_bp - bp < 1e-6;
 }
 
+/* The word that stands for 0. */
+static bool is_word(const struct schema_row *row, struct str text)
+{
+    return row->word != NULL && str_eq(text, str_from(row->word));
+}
+
 bool schema_read(const struct schema_row *row, struct str text, struct schema_value *ret)
 {
     struct schema_value v = {.text = text};
@@ -101,10 +107,10 @@ bool schema_read(const struct schema_row *row, struct str text, struct schema_va
 
     switch (row->type) {
     case SCHEMA_DURATION:
-        ok = units_parse_duration(text, &v.ns);
+        ok = is_word(row, text) || units_parse_duration(text, &v.ns);
         break;
     case SCHEMA_COUNT:
-        ok = (row->word != NULL && str_eq(text, str_from(row->word))) || str_to_u64(text, &v.n);
+        ok = is_word(row, text) || str_to_u64(text, &v.n);
         break;
     case SCHEMA_SIZE:
         ok = units_parse_size(text, &v.n);

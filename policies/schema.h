@@ -41,7 +41,7 @@ struct schema_row {
     bool above_min, below_max; /* the bounds themselves are outside */
     const char *choices;       /* "auto|manual": the index is the value */
     const char *later_choices; /* known, not supported yet */
-    const char *word;          /* SCHEMA_COUNT: a word that stands for 0 ("auto") */
+    const char *word;          /* COUNT, DURATION: a word that stands for 0 ("auto", "cut") */
     const char *shorthand;     /* SCHEMA_MAP: plain text stands for this one key */
     const char *misnomers;     /* "percent|traffic": what people write instead */
     const char *example;       /* how to write it */

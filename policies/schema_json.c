@@ -103,12 +103,14 @@ static void print_enum(struct printer *p, bool *first, const char *choices)
     strbuf_add_char(p->out, ']');
 }
 
-static void print_count_pattern(struct printer *p, bool *first, const struct schema_row *row)
+/* The type's pattern, or the word that stands for 0. */
+static void word_pattern(struct printer *p, bool *first, const struct schema_row *row,
+                         const char *type_pattern)
 {
     struct strbuf pattern;
 
-    strbuf_init(&pattern, 128);
-    strbuf_addf(&pattern, "[0-9]+%s%s", row->word != NULL ? "|" : "",
+    strbuf_init(&pattern, 256);
+    strbuf_addf(&pattern, "%s%s%s", type_pattern, row->word != NULL ? "|" : "",
                 row->word != NULL ? row->word : "");
     pattern_member(p, first, strbuf_cstr(&pattern));
     strbuf_deinit(&pattern);
@@ -130,13 +132,13 @@ static void print_scalar(struct printer *p, bool *first, const struct schema_row
     case SCHEMA_COUNT:
         raw_member(p, first, "type", "[\"integer\", \"string\"]");
         print_bounds(p, first, row);
-        print_count_pattern(p, first, row);
+        word_pattern(p, first, row, "[0-9]+");
         break;
     case SCHEMA_DURATION:
     case SCHEMA_SIZE:
         raw_member(p, first, "type", "[\"string\", \"integer\"]");
         print_bounds(p, first, row);
-        pattern_member(p, first, row->type == SCHEMA_SIZE ? size_pattern : duration_pattern);
+        word_pattern(p, first, row, row->type == SCHEMA_SIZE ? size_pattern : duration_pattern);
         break;
     case SCHEMA_SHARE:
     case SCHEMA_WEIGHT:
