@@ -202,6 +202,11 @@ uint32_t proxy_weight_bp(const struct proxy *p, uint32_t rollout)
     return weight_read(&p->shared.weights[rollout]).weight_bp;
 }
 
+void proxy_set_ready(struct proxy *p, bool ready)
+{
+    atomic_store_explicit(&p->shared.unready, !ready, memory_order_relaxed);
+}
+
 uint16_t proxy_port(const struct proxy *p, size_t listener)
 {
     CHECK(listener < p->shared.config->listen_count);

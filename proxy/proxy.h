@@ -39,6 +39,10 @@ uint32_t proxy_weight_bp(const struct proxy *, uint32_t rollout);
 /* The port a listener really has (for port 0). */
 uint16_t proxy_port(const struct proxy *, size_t listener);
 
+/* What health_path answers from now on: false fails it, so that a balancer stops sending before the
+ * listeners close. Any thread. */
+void proxy_set_ready(struct proxy *, bool ready);
+
 struct proxy_worker_stats {
     uint64_t connections; /* accepted since start */
     uint64_t connections_active;
