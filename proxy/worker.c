@@ -15,10 +15,10 @@ enum { SWEEP_MS = 100, DRAIN_GRACE_MS = 1000 };
 
 static void on_accept(struct acceptor *a, int fd)
 {
-    struct worker *w = a->arg;
+    struct listening *l = a->arg;
 
-    loop_turn(&w->loop);
-    client_accept(w, fd);
+    loop_turn(&l->worker->loop);
+    client_accept(l->worker, fd);
 }
 
 static void sweep_exchanges(struct worker *w, int64_t now_ns)
@@ -39,8 +39,8 @@ static void expire_pools(struct worker *w, int64_t now_ns)
 
 static void close_acceptors(struct worker *w)
 {
-    for (size_t i = 0; i < w->acceptor_count; i++)
-        acceptor_close(&w->acceptors[i], NULL);
+    for (struct listening *l = w->listening; l != NULL; l = l->next)
+        acceptor_close(&l->acceptor, NULL);
 }
 
 /* Draining ends when nothing is under way, or at its deadline, when what is left is cut. */
@@ -51,8 +51,8 @@ static void drain_step(struct worker *w, int64_t now_ns)
     if (deadline_ns == 0)
         return;
     if (!w->draining) {
-        for (size_t i = 0; i < w->acceptor_count; i++)
-            acceptor_take(&w->acceptors[i]); /* who is in the kernel's queue was promised service */
+        for (struct listening *l = w->listening; l != NULL; l = l->next)
+            acceptor_take(&l->acceptor); /* who is in the kernel's queue was promised service */
         w->draining = true;
         w->drain_ns = now_ns;
         close_acceptors(w);
@@ -99,6 +99,15 @@ static void on_wake(uv_async_t *async)
     drain_step(w, loop_turn(&w->loop));
 }
 
+void worker_listen(struct worker *w, size_t listener, int fd)
+{
+    struct listening *l = xcalloc(1, sizeof(*l));
+
+    *l = (struct listening){.worker = w, .next = w->listening, .listener = listener};
+    CHECK(acceptor_open(&l->acceptor, &w->loop.uv, fd, on_accept, l) == 0);
+    w->listening = l;
+}
+
 struct worker *worker_new(struct shared *shared, size_t index, const int *fds, size_t count)
 {
     struct worker *w = aligned_alloc(64, (sizeof(*w) + 63) / 64 * 64);
@@ -120,10 +129,8 @@ struct worker *worker_new(struct shared *shared, size_t index, const int *fds, s
     list_init(&w->lingering);
     list_init(&w->exchanges);
     strbuf_init(&w->scratch, 2 * shared->config->limits.head_bytes + HEAD_EXTRA_BYTES);
-    w->acceptors = xcalloc(count, sizeof(*w->acceptors));
-    w->acceptor_count = count;
     for (size_t i = 0; i < count; i++)
-        CHECK(acceptor_open(&w->acceptors[i], &w->loop.uv, fds[i], on_accept, w) == 0);
+        worker_listen(w, i, fds[i]);
     CHECK(uv_timer_init(&w->loop.uv, &w->sweep) == 0);
     CHECK(uv_timer_start(&w->sweep, on_sweep, SWEEP_MS, SWEEP_MS) == 0);
     CHECK(uv_async_init(&w->loop.uv, &w->wake, on_wake) == 0);
@@ -165,7 +172,10 @@ void worker_free(struct worker *w)
     }
     loop_deinit(&w->loop);
     strbuf_deinit(&w->scratch);
-    free(w->acceptors);
+    for (struct listening *l = w->listening, *after; l != NULL; l = after) {
+        after = l->next;
+        free(l);
+    }
     free(w->pools);
     free(w);
 }

@@ -46,6 +46,14 @@ enum { HEAD_EXTRA_BYTES = 8 * 1024 };
 
 struct exchange;
 
+/* One listening socket of one worker. */
+struct listening {
+    struct acceptor acceptor;
+    struct worker *worker;
+    struct listening *next;
+    size_t listener; /* index in config.listen */
+};
+
 struct worker {
     struct loop loop;
     struct shared *shared;
@@ -59,8 +67,7 @@ struct worker {
     struct list exchanges;  /* under way */
     struct exchange *spare; /* free list */
     size_t spare_count;
-    struct acceptor *acceptors;
-    size_t acceptor_count;
+    struct listening *listening; /* its sockets; of one listener there may be several */
     uv_timer_t sweep;
     uv_async_t wake;
     _Atomic int64_t drain_deadline_ns; /* 0: running; else: no new connections, end by then */
@@ -85,8 +92,11 @@ static inline void stat_add(_Atomic uint64_t *counter, int64_t by)
                           memory_order_relaxed);
 }
 
-/* Takes over the listening descriptors. The worker runs until it was told to drain and is empty. */
+/* Takes over the listening descriptors, fds[i] as a socket of listener i. The worker runs until it
+ * was told to drain and is empty. */
 struct worker *worker_new(struct shared *, size_t index, const int *fds, size_t count);
+/* One more socket; before worker_run. */
+void worker_listen(struct worker *, size_t listener, int fd);
 int worker_run(struct worker *); /* starts the thread; 0 or -errno */
 /* All timeouts, once. The worker's timer calls it each 100 ms; a test that steps the loop by hand
  * does so itself. */
