@@ -16,6 +16,7 @@ enum { HISTOGRAM_BUCKETS = 3328 };
 #define HISTOGRAM_MAX_US UINT64_C(3600000000)
 
 struct histogram {
+    _Atomic uint64_t used; /* bit i: something is in the i-th 64 buckets */
     _Atomic uint32_t counts[HISTOGRAM_BUCKETS];
 };
 

@@ -108,9 +108,10 @@ static void test_counts_saturate(void **state)
 {
     (void)state;
     clear();
-    h.counts[7] = UINT32_MAX;
-    other.counts[7] = 9;
     histogram_add(&h, 7 * NS_PER_US);
+    h.counts[7] = UINT32_MAX;
+    histogram_add(&h, 7 * NS_PER_US);
+    histogram_add(&other, 7 * NS_PER_US);
     histogram_merge(&view, &h);
     histogram_merge(&view, &other);
     assert_int_equal(view.counts[7], UINT32_MAX);
