@@ -42,6 +42,15 @@ static void test_names(void **state)
         for (int other = 0; other < kind; other++)
             assert_string_not_equal(outcome_names[kind], outcome_names[other]);
     }
+    for (int result = 0; result < RESULT_KIND_COUNT; result++) {
+        assert_non_null(result_names[result]);
+        for (int other = 0; other < result; other++)
+            assert_string_not_equal(result_names[result], result_names[other]);
+    }
+    for (int kind = 0; kind < OUTCOME_KIND_COUNT; kind++)
+        assert_string_equal(result_names[kind], outcome_names[kind]);
+    assert_string_equal(result_names[RESULT_SHIELDED], "shielded");
+    assert_string_equal(result_names[RESULT_CUT], "cut");
     assert_string_equal(outcome_names[OUTCOME_4XX], "4xx");
     assert_string_equal(outcome_names[OUTCOME_CLIENT_ABORT], "client_abort");
 }

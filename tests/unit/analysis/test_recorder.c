@@ -137,6 +137,7 @@ static void test_what_an_outcome_means(void **state)
                             .connect_ns = -1};
         recorder_finish(f.shard, &t, &o, f.now_ns);
         recorder_finish(f.shard, &t, &o, f.now_ns); /* settled once */
+        recorder_void(f.shard, &t);                 /* not even so */
         recorder_sweep(f.shard, f.now_ns + NS_PER_HOUR);
         struct slot_counts c = total(&f, VARIANT_CANARY);
         if (mark(&c, ERRORS) != rows[i].errors || mark(&c, LATENCY) != rows[i].latency)
@@ -146,6 +147,55 @@ static void test_what_an_outcome_means(void **state)
         assert_int_equal(c.settled, 1);
         assert_int_equal(c.overdue[LATENCY], 0);
         assert_int_equal(c.errors, outcome_is_error(rows[i].kind));
+        teardown(&f);
+    }
+}
+
+/* What we end ourselves speaks neither for nor against a version. Only a limit that was broken
+ * before that stays broken, and nothing is in flight any more. */
+static void test_a_voided_attempt_is_charged_to_nobody(void **state)
+{
+    static const struct {
+        const char *what;
+        bool sent, swept;
+        int latency, slow_latency;
+    } rows[] = {
+        {"before it was sent", false, false, OUT, OUT},
+        {"a long wait for the client is nobody's", false, true, OUT, OUT},
+        {"while the backend worked", true, false, OUT, OUT},
+        {"over one limit of two", true, true, BAD, OUT},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fixture f;
+        struct recorder_ticket t;
+        struct recorder_totals totals;
+        struct outcome late = {.kind = OUTCOME_5XX, .latency_ns = LIMIT_NS * 2};
+        setup(&f);
+        dispatch(&f, &t);
+        if (rows[i].sent)
+            recorder_sent(&t, f.now_ns);
+        if (rows[i].swept)
+            recorder_sweep(f.shard, f.now_ns += LIMIT_NS + 1);
+        (void)total(&f, VARIANT_CANARY); /* the control thread may have looked in between */
+        recorder_void(f.shard, &t);
+        recorder_void(f.shard, &t);
+        recorder_finish(f.shard, &t, &late, f.now_ns); /* settled once */
+        recorder_sweep(f.shard, f.now_ns + NS_PER_HOUR);
+        struct slot_counts c = total(&f, VARIANT_CANARY);
+        if (mark(&c, ERRORS) != OUT || mark(&c, LATENCY) != rows[i].latency ||
+            mark(&c, SLOW_LATENCY) != rows[i].slow_latency)
+            fail_msg("%s: errors %d, latency %d and %d", rows[i].what, mark(&c, ERRORS),
+                     mark(&c, LATENCY), mark(&c, SLOW_LATENCY));
+        assert_int_equal(c.dispatched, 1);
+        assert_int_equal(c.settled, 1);
+        assert_int_equal(c.errors, 0);
+        assert_int_equal(c.overdue[LATENCY], 0);
+        recorder_totals(f.recorder, 0, &totals);
+        assert_int_equal(totals.variants[VARIANT_CANARY].voided, 1);
+        assert_int_equal(totals.variants[VARIANT_CANARY].dispatched, 1);
+        for (int k = 0; k < OUTCOME_KIND_COUNT; k++)
+            assert_int_equal(totals.variants[VARIANT_CANARY].outcomes[k], 0);
         teardown(&f);
     }
 }
@@ -254,14 +304,22 @@ static void test_display_counters(void **state)
     struct outcome ok = {.kind = OUTCOME_OK,
                          .latency_ns = 20 * NS_PER_MS,
                          .first_byte_ns = 10 * NS_PER_MS,
+                         .first_token_ns = -1,
                          .connect_ns = -1,
+                         .queue_ns = -1,
                          .endpoint = 1};
-    struct outcome refused = {
-        .kind = OUTCOME_CONNECT, .latency_ns = -1, .first_byte_ns = -1, .connect_ns = -1};
+    struct outcome refused = {.kind = OUTCOME_CONNECT,
+                              .latency_ns = -1,
+                              .first_byte_ns = -1,
+                              .first_token_ns = -1,
+                              .connect_ns = -1,
+                              .queue_ns = -1};
     struct outcome nowhere = {.kind = OUTCOME_UNAVAILABLE,
                               .latency_ns = -1,
                               .first_byte_ns = -1,
+                              .first_token_ns = -1,
                               .connect_ns = -1,
+                              .queue_ns = 30 * NS_PER_MS,
                               .endpoint = UINT32_MAX};
     uint64_t endpoint[OUTCOME_KIND_COUNT];
     static struct histogram_view view;
@@ -278,11 +336,16 @@ static void test_display_counters(void **state)
     dispatch(&f, &t);
     recorder_finish(f.shard, &t, &nowhere, f.now_ns);
     recorder_count(f.shard, 0, VARIANT_CANARY, &ok);
+    recorder_count(f.shard, 0, VARIANT_CANARY, &refused);
+    recorder_result(f.shard, 0, RESULT_SHIELDED);
     recorder_totals(f.recorder, 0, &totals);
     assert_int_equal(totals.variants[VARIANT_CANARY].dispatched, 4);
     assert_int_equal(totals.variants[VARIANT_CANARY].outcomes[OUTCOME_OK], 2);
     assert_int_equal(totals.variants[VARIANT_CANARY].outcomes[OUTCOME_CONNECT], 1);
-    assert_int_equal(totals.variants[VARIANT_CANARY].retries, 1);
+    assert_int_equal(totals.variants[VARIANT_CANARY].retries, 2);
+    assert_int_equal(totals.variants[VARIANT_CANARY].retry_outcomes[OUTCOME_OK], 1);
+    assert_int_equal(totals.variants[VARIANT_CANARY].retry_outcomes[OUTCOME_CONNECT], 1);
+    assert_int_equal(totals.results[RESULT_SHIELDED], 1);
     assert_int_equal(totals.variants[VARIANT_STABLE].dispatched, 0);
     assert_int_equal(totals.results[OUTCOME_OK], 2);
     recorder_shard_totals(f.recorder, 0, 0, &totals);
@@ -297,8 +360,40 @@ static void test_display_counters(void **state)
     assert_int_equal(view.total, 3);
     recorder_histogram(f.recorder, 0, VARIANT_CANARY, HIST_CONNECT, &view);
     assert_int_equal(view.total, 0);
+    recorder_histogram(f.recorder, 0, VARIANT_CANARY, HIST_QUEUE, &view);
+    assert_int_equal(view.total, 1);
     struct slot_counts c = total(&f, VARIANT_CANARY);
-    assert_int_equal(c.dispatched, 4); /* the retry is no evidence */
+    assert_int_equal(c.dispatched, 4); /* the retries are no evidence */
+    assert_int_equal(c.errors, 2);
+    teardown(&f);
+}
+
+static void test_times_of_streams(void **state)
+{
+    struct fixture f;
+    struct recorder_ticket t;
+    struct outcome o = {.kind = OUTCOME_OK,
+                        .latency_ns = 2 * NS_PER_SEC,
+                        .first_byte_ns = 100 * NS_PER_MS,
+                        .first_token_ns = 250 * NS_PER_MS,
+                        .connect_ns = -1,
+                        .queue_ns = -1};
+    static struct histogram_view view;
+    (void)state;
+    setup(&f);
+    dispatch(&f, &t);
+    for (int i = 1; i <= 3; i++)
+        recorder_token_gap(f.shard, 0, VARIANT_CANARY, i * 10 * NS_PER_MS);
+    recorder_token_gap(f.shard, 0, VARIANT_CANARY, -1); /* not known: not counted */
+    recorder_finish(f.shard, &t, &o, f.now_ns);
+    recorder_histogram(f.recorder, 0, VARIANT_CANARY, HIST_TOKEN_GAP, &view);
+    assert_int_equal(view.total, 3);
+    assert_in_range(histogram_quantile_ns(&view, 0.5), 20 * NS_PER_MS, 21 * NS_PER_MS);
+    recorder_histogram(f.recorder, 0, VARIANT_CANARY, HIST_FIRST_TOKEN, &view);
+    assert_int_equal(view.total, 1);
+    assert_in_range(histogram_quantile_ns(&view, 0.5), 250 * NS_PER_MS, 252 * NS_PER_MS);
+    recorder_histogram(f.recorder, 0, VARIANT_STABLE, HIST_FIRST_TOKEN, &view);
+    assert_int_equal(view.total, 0);
     teardown(&f);
 }
 
@@ -481,10 +576,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_an_outcome_means),
+        cmocka_unit_test(test_a_voided_attempt_is_charged_to_nobody),
         cmocka_unit_test(test_a_hung_request_is_found_at_each_limit),
         cmocka_unit_test(test_sweeps_find_exactly_the_late),
         cmocka_unit_test(test_slots_are_those_of_the_dispatch),
         cmocka_unit_test(test_display_counters),
+        cmocka_unit_test(test_times_of_streams),
         cmocka_unit_test(test_two_workers_and_a_reader),
         cmocka_unit_test(test_overflow_is_bounded_and_visible),
         cmocka_unit_test(test_memory_is_used_again),
