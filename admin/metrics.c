@@ -1,4 +1,6 @@
-/* The metrics page. Series exist from the start at 0, so that a rate has a first value.
+/* The metrics page. Series exist from the start at 0, so that a rate has a first value, but for the
+ * histograms of what not every rollout has: those of streams and of the queue begin with their
+ * first value, and stay.
  *
  * Attempts that never reached an endpoint (none healthy, queue full) are the difference between a
  * variant's totals and its endpoints' and carry endpoint="". The two are read one after the other
@@ -10,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "admin/process.h"
+#include "admin/metrics_process.h"
 #include "admin/prometheus.h"
 #include "base/arena.h"
 #include "base/check.h"
@@ -27,21 +29,38 @@ struct rollout_cache {
     uint64_t homeless[VARIANT_COUNT][OUTCOME_KIND_COUNT]; /* attempts without an endpoint */
 };
 
+struct le {
+    char text[16];
+    uint32_t bucket; /* the first one that is not wholly at or below it */
+};
+
 struct metrics {
     const struct admin_ports *ports;
     struct rollout_cache *rollouts;
+    struct le le[ARRAY_LEN(le_seconds)];
     struct histogram_view view; /* too large for the stack of a busy function */
     struct prometheus p;
 };
 
-#define LABELS(...)                                                                                \
-    (const struct prometheus_label[]){__VA_ARGS__},                                                \
-        sizeof((const struct prometheus_label[]){__VA_ARGS__}) / sizeof(struct prometheus_label)
+/* A value is known to within its bucket and is a whole number of microseconds: the upper edge,
+ * which is exclusive, may be one more than the limit. */
+static uint32_t le_bucket(double seconds)
+{
+    uint32_t b = 0;
+
+    while (b < HISTOGRAM_BUCKETS && (double)histogram_upper_us(b) <= seconds * 1e6 + 1)
+        b++;
+    return b;
+}
 
 struct metrics *metrics_new(const struct admin_ports *ports)
 {
     struct metrics *m = xcalloc(1, sizeof(*m));
 
+    for (size_t i = 0; i < ARRAY_LEN(le_seconds); i++) {
+        snprintf(m->le[i].text, sizeof(m->le[i].text), "%g", le_seconds[i]);
+        m->le[i].bucket = le_bucket(le_seconds[i]);
+    }
     m->ports = ports;
     m->rollouts = xcalloc(ports->set->count + 1, sizeof(*m->rollouts));
     return m;
@@ -75,10 +94,11 @@ static void add_endpoints(struct metrics *m, size_t index, enum variant variant,
         for (int k = 0; k < OUTCOME_KIND_COUNT; k++) {
             counted[k] += one[k];
             prometheus_u64(&m->p, "",
-                           LABELS({"rollout", policy->name}, {"version", version->version},
-                                  {"variant", variant_names[variant]},
-                                  {"endpoint", version->endpoints[e].authority},
-                                  {"outcome", outcome_names[k]}),
+                           PROMETHEUS_LABELS({"rollout", policy->name},
+                                             {"version", version->version},
+                                             {"variant", variant_names[variant]},
+                                             {"endpoint", version->endpoints[e].authority},
+                                             {"outcome", outcome_names[k]}),
                            one[k]);
         }
     }
@@ -88,9 +108,10 @@ static void add_endpoints(struct metrics *m, size_t index, enum variant variant,
             homeless[k] = all - counted[k];
         if (homeless[k] > 0)
             prometheus_u64(&m->p, "",
-                           LABELS({"rollout", policy->name}, {"version", version->version},
-                                  {"variant", variant_names[variant]}, {"endpoint", ""},
-                                  {"outcome", outcome_names[k]}),
+                           PROMETHEUS_LABELS({"rollout", policy->name},
+                                             {"version", version->version},
+                                             {"variant", variant_names[variant]}, {"endpoint", ""},
+                                             {"outcome", outcome_names[k]}),
                            homeless[k]);
     }
 }
@@ -112,86 +133,133 @@ static void add_requests(struct metrics *m)
 static void add_retries(struct metrics *m)
 {
     prometheus_family(&m->p, "sluice_retries_total", "counter",
-                      "Attempts after a request's first.");
+                      "Attempts after a request's first, the shield's among them, by what they "
+                      "gave. Shown only: criteria do not see them.");
+    for (size_t i = 0; i < m->ports->set->count; i++) {
+        struct recorder_totals totals = {.overflows = 0};
+        m->ports->totals(m->ports->ctx, (uint32_t)i, &totals);
+        for (int v = 0; v < VARIANT_COUNT; v++) {
+            if (policy_at(m, i)->versions[v].version == NULL)
+                continue;
+            for (int k = 0; k < OUTCOME_KIND_COUNT; k++)
+                prometheus_u64(&m->p, "",
+                               PROMETHEUS_LABELS({"rollout", policy_at(m, i)->name},
+                                                 {"version", policy_at(m, i)->versions[v].version},
+                                                 {"variant", variant_names[v]},
+                                                 {"outcome", outcome_names[k]}),
+                               totals.variants[v].retry_outcomes[k]);
+        }
+    }
+}
+
+static void add_voided(struct metrics *m)
+{
+    prometheus_family(&m->p, "sluice_voided_total", "counter",
+                      "First attempts that sluice ended itself and charged to nobody. When it "
+                      "rises, sluice_results_total with overloaded or rejected says why.");
     for (size_t i = 0; i < m->ports->set->count; i++) {
         struct recorder_totals totals = {.overflows = 0};
         m->ports->totals(m->ports->ctx, (uint32_t)i, &totals);
         for (int v = 0; v < VARIANT_COUNT; v++)
             if (policy_at(m, i)->versions[v].version != NULL)
                 prometheus_u64(&m->p, "",
-                               LABELS({"rollout", policy_at(m, i)->name},
-                                      {"version", policy_at(m, i)->versions[v].version},
-                                      {"variant", variant_names[v]}),
-                               totals.variants[v].retries);
+                               PROMETHEUS_LABELS({"rollout", policy_at(m, i)->name},
+                                                 {"version", policy_at(m, i)->versions[v].version},
+                                                 {"variant", variant_names[v]}),
+                               totals.variants[v].voided);
     }
 }
 
 static void add_results(struct metrics *m)
 {
-    prometheus_family(&m->p, "sluice_results_total", "counter", "What clients got.");
+    prometheus_family(&m->p, "sluice_results_total", "counter",
+                      "What clients got: the outcome that their answer amounts to; shielded: the "
+                      "canary failed and stable answered; rejected, overloaded, cut: sluice "
+                      "answered.");
     for (size_t i = 0; i < m->ports->set->count; i++) {
         struct recorder_totals totals = {.overflows = 0};
         m->ports->totals(m->ports->ctx, (uint32_t)i, &totals);
-        for (int k = 0; k < OUTCOME_KIND_COUNT; k++)
-            prometheus_u64(&m->p, "",
-                           LABELS({"rollout", policy_at(m, i)->name}, {"result", outcome_names[k]}),
-                           totals.results[k]);
+        for (int k = 0; k < RESULT_KIND_COUNT; k++)
+            prometheus_u64(
+                &m->p, "",
+                PROMETHEUS_LABELS({"rollout", policy_at(m, i)->name}, {"result", result_names[k]}),
+                totals.results[k]);
     }
 }
 
 /* --- times --- */
 
 /* The sum is taken from bucket middles: within 0.4 % of the true one, and it never falls. */
-static void add_histogram(struct metrics *m, const struct prometheus_label labels[static 4])
+static double sum_us(const struct histogram_view *view)
 {
-    const struct histogram_view *view = &m->view;
-    struct prometheus_label with_le[4];
-    uint64_t below = 0;
-    double sum_us = 0, lower = 0;
-    size_t next = 0;
-    char le[32];
+    double sum = 0;
 
-    for (size_t i = 0; i < 3; i++)
-        with_le[i] = labels[i];
     for (uint32_t b = 0; b < HISTOGRAM_BUCKETS; b++) {
-        double upper = (double)histogram_upper_us(b);
-        for (; next < ARRAY_LEN(le_seconds) && upper > le_seconds[next] * 1e6 + 1; next++) {
-            snprintf(le, sizeof(le), "%g", le_seconds[next]);
-            with_le[3] = (struct prometheus_label){"le", le};
-            prometheus_u64(&m->p, "_bucket", with_le, 4, below);
-        }
-        below += view->counts[b];
-        sum_us += (double)view->counts[b] * (lower + upper) / 2;
-        lower = upper;
+        if (view->counts[b] == 0)
+            continue;
+        uint64_t edges = histogram_upper_us(b) + (b > 0 ? histogram_upper_us(b - 1) : 0);
+        sum += (double)view->counts[b] * (double)edges / 2;
     }
-    for (; next < ARRAY_LEN(le_seconds); next++) {
-        snprintf(le, sizeof(le), "%g", le_seconds[next]);
-        with_le[3] = (struct prometheus_label){"le", le};
+    return sum;
+}
+
+static void add_histogram(struct metrics *m, const struct prometheus_label labels[static 3])
+{
+    struct prometheus_label with_le[4] = {labels[0], labels[1], labels[2], {"le", NULL}};
+    uint64_t below = 0;
+    uint32_t b = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(m->le); i++) {
+        for (; b < m->le[i].bucket; b++)
+            below += m->view.counts[b];
+        with_le[3].value = m->le[i].text;
         prometheus_u64(&m->p, "_bucket", with_le, 4, below);
     }
-    with_le[3] = (struct prometheus_label){"le", "+Inf"};
+    for (; b < HISTOGRAM_BUCKETS; b++)
+        below += m->view.counts[b];
+    with_le[3].value = "+Inf";
     prometheus_u64(&m->p, "_bucket", with_le, 4, below);
-    prometheus_f64(&m->p, "_sum", labels, 3, sum_us / 1e6);
+    prometheus_f64(&m->p, "_sum", labels, 3, sum_us(&m->view) / 1e6);
     prometheus_u64(&m->p, "_count", labels, 3, below);
 }
 
-static void add_times(struct metrics *m, enum recorder_histogram which, const char *name,
-                      const char *help)
+static const struct {
+    enum recorder_histogram which;
+    bool when_used;
+    const char *name, *help;
+} time_families[] = {
+    {HIST_LATENCY, false, "sluice_request_duration_seconds",
+     "From the request being with the backend to the last byte of its answer, less time in which "
+     "the client did not read."},
+    {HIST_FIRST_BYTE, false, "sluice_first_byte_seconds",
+     "From the request being with the backend to the first byte of its answer."},
+    {HIST_CONNECT, false, "sluice_connect_seconds", "Opening a connection to an endpoint."},
+    {HIST_FIRST_TOKEN, true, "sluice_first_token_seconds",
+     "Event streams: from the request being with the backend to the first piece of content."},
+    {HIST_TOKEN_GAP, true, "sluice_token_gap_seconds",
+     "Event streams: from one piece of content to the next."},
+    {HIST_QUEUE, true, "sluice_queue_seconds",
+     "Requests that waited because every endpoint was at upstream.max_requests: how long. When it "
+     "nears upstream.queue.timeout, add endpoints."},
+};
+
+static void add_times(struct metrics *m, size_t family)
 {
-    prometheus_family(&m->p, name, "histogram", help);
+    prometheus_family(&m->p, time_families[family].name, "histogram", time_families[family].help);
     for (size_t i = 0; i < m->ports->set->count; i++) {
         for (int v = 0; v < VARIANT_COUNT; v++) {
             const struct policy *policy = policy_at(m, i);
             if (policy->versions[v].version == NULL)
                 continue;
-            const struct prometheus_label labels[4] = {
+            const struct prometheus_label labels[3] = {
                 {"rollout", policy->name},
                 {"version", policy->versions[v].version},
                 {"variant", variant_names[v]},
             };
-            m->view = (struct histogram_view){.total = 0};
-            m->ports->histogram(m->ports->ctx, (uint32_t)i, (enum variant)v, which, &m->view);
-            add_histogram(m, labels);
+            m->ports->histogram(m->ports->ctx, (uint32_t)i, (enum variant)v,
+                                time_families[family].which, &m->view);
+            if (m->view.total > 0 || !time_families[family].when_used)
+                add_histogram(m, labels);
         }
     }
 }
@@ -210,9 +278,9 @@ static void add_weights(struct metrics *m)
             continue;
         m->ports->gauges(m->ports->ctx, i, &g);
         prometheus_f64(&m->p, "",
-                       LABELS({"rollout", policy->name},
-                              {"version", policy->versions[VARIANT_CANARY].version},
-                              {"variant", variant_names[VARIANT_CANARY]}),
+                       PROMETHEUS_LABELS({"rollout", policy->name},
+                                         {"version", policy->versions[VARIANT_CANARY].version},
+                                         {"variant", variant_names[VARIANT_CANARY]}),
                        (double)g.weight_bp / 100);
     }
 }
@@ -226,9 +294,10 @@ static void add_phases(struct metrics *m)
     for (size_t i = 0; i < m->ports->set->count; i++) {
         m->ports->gauges(m->ports->ctx, i, &g);
         for (size_t k = 0; k < ARRAY_LEN(phases); k++)
-            prometheus_u64(&m->p, "",
-                           LABELS({"rollout", policy_at(m, i)->name}, {"phase", phases[k]}),
-                           g.phase != NULL && strcmp(g.phase, phases[k]) == 0);
+            prometheus_u64(
+                &m->p, "",
+                PROMETHEUS_LABELS({"rollout", policy_at(m, i)->name}, {"phase", phases[k]}),
+                g.phase != NULL && strcmp(g.phase, phases[k]) == 0);
     }
 }
 
@@ -290,133 +359,10 @@ static void add_gauges(struct metrics *m)
                           gauge_families[which].help);
         for (size_t i = 0; i < m->ports->set->count; i++) {
             m->ports->gauges(m->ports->ctx, i, &g);
-            prometheus_f64(&m->p, "", LABELS({"rollout", policy_at(m, i)->name}),
+            prometheus_f64(&m->p, "", PROMETHEUS_LABELS({"rollout", policy_at(m, i)->name}),
                            gauge_value(&g, (enum gauge)which));
         }
     }
-}
-
-/* --- workers and process --- */
-
-static const struct {
-    const char *name, *type, *help;
-    size_t offset;
-} worker_families[] = {
-    {"sluice_connections_total", "counter", "Client connections accepted.",
-     offsetof(struct admin_worker, connections)},
-    {"sluice_connections_active", "gauge", "Client connections open.",
-     offsetof(struct admin_worker, connections_active)},
-    {"sluice_refused_connections_total", "counter",
-     "Client connections closed at once because there were too many.",
-     offsetof(struct admin_worker, refused_connections)},
-    {"sluice_worker_requests_total", "counter", "Requests read, matched or not.",
-     offsetof(struct admin_worker, requests)},
-    {"sluice_requests_active", "gauge", "Requests in flight.",
-     offsetof(struct admin_worker, requests_active)},
-    {"sluice_upstream_connections_total", "counter", "Connections opened to endpoints.",
-     offsetof(struct admin_worker, upstream_connections)},
-    {"sluice_unmatched_total", "counter", "Requests that no rollout takes, answered 404.",
-     offsetof(struct admin_worker, unmatched)},
-    {"sluice_rejected_total", "counter",
-     "Requests refused as malformed, too large or too slow; never sent on.",
-     offsetof(struct admin_worker, rejected)},
-    {"sluice_overloaded_total", "counter",
-     "Requests answered 503 because sluice had no descriptor or memory left.",
-     offsetof(struct admin_worker, overloaded)},
-    {"sluice_unshielded_total", "counter",
-     "Canary failures that were the client's answer although the policy shields: the request was "
-     "too large or too many were held (limits.replay, limits.replay_total), may not be sent twice, "
-     "or stable was full. With shield: all, POST requests may be.",
-     offsetof(struct admin_worker, unshielded)},
-    {"sluice_retries_denied_total", "counter",
-     "Retries that the budget did not allow: an endpoint fails more often than "
-     "upstream.retries.budget is meant for.",
-     offsetof(struct admin_worker, retries_denied)},
-    {"sluice_queued_total", "counter",
-     "Requests that waited because every endpoint was at upstream.max_requests. If it rises "
-     "steadily, add endpoints.",
-     offsetof(struct admin_worker, queued)},
-    {"sluice_queue_full_total", "counter",
-     "Requests that found the queue full or waited longer than upstream.queue.timeout, answered "
-     "503. Add endpoints, or raise upstream.max_requests if they can take more.",
-     offsetof(struct admin_worker, queue_full)},
-    {"sluice_streams_unseen_total", "counter",
-     "Event streams that came encoded and were passed on unread: errors inside them and times to "
-     "the first token are not known. Let the backend send text/event-stream uncompressed.",
-     offsetof(struct admin_worker, streams_unseen)},
-    {"sluice_tunnels_total", "counter", "Connections upgraded, for example to WebSocket.",
-     offsetof(struct admin_worker, tunnels)},
-};
-
-static void add_workers(struct metrics *m)
-{
-    size_t workers = m->ports->workers(m->ports->ctx);
-
-    for (size_t f = 0; f < ARRAY_LEN(worker_families); f++) {
-        prometheus_family(&m->p, worker_families[f].name, worker_families[f].type,
-                          worker_families[f].help);
-        for (size_t w = 0; w < workers; w++) {
-            struct admin_worker stats = {0};
-            char number[24];
-            m->ports->worker(m->ports->ctx, w, &stats);
-            snprintf(number, sizeof(number), "%zu", w);
-            prometheus_u64(&m->p, "", LABELS({"worker", number}),
-                           *(const uint64_t *)(const void *)((const char *)&stats +
-                                                             worker_families[f].offset));
-        }
-    }
-}
-
-static void add_worker_splits(struct metrics *m)
-{
-    size_t workers = m->ports->workers(m->ports->ctx);
-
-    prometheus_family(&m->p, "sluice_worker_dispatched_total", "counter",
-                      "Requests sent to each variant by each worker.");
-    for (size_t w = 0; w < workers; w++) {
-        char number[24];
-        snprintf(number, sizeof(number), "%zu", w);
-        for (size_t i = 0; i < m->ports->set->count; i++) {
-            struct recorder_totals totals = {.overflows = 0};
-            m->ports->worker_totals(m->ports->ctx, w, (uint32_t)i, &totals);
-            for (int v = 0; v < VARIANT_COUNT; v++)
-                if (policy_at(m, i)->versions[v].version != NULL)
-                    prometheus_u64(&m->p, "",
-                                   LABELS({"worker", number}, {"rollout", policy_at(m, i)->name},
-                                          {"variant", variant_names[v]}),
-                                   totals.variants[v].dispatched);
-        }
-    }
-}
-
-static void add_one(struct metrics *m, const char *name, const char *type, const char *help,
-                    double value)
-{
-    prometheus_family(&m->p, name, type, help);
-    prometheus_f64(&m->p, "", NULL, 0, value);
-}
-
-static void add_process(struct metrics *m)
-{
-    struct process_stats s;
-
-    process_read(&s);
-    prometheus_family(&m->p, "sluice_build_info", "gauge", "1, with the version as a label.");
-    prometheus_u64(&m->p, "", LABELS({"version", SLUICE_VERSION}), 1);
-    add_one(m, "sluice_controller_tick_late_seconds", "gauge",
-            "The latest that a controller tick has ever been.",
-            (double)m->ports->tick_late_ns(m->ports->ctx) / 1e9);
-    add_one(m, "sluice_policy_rejected_total", "counter", "Reloads refused because of errors.", 0);
-    add_one(m, "process_cpu_seconds_total", "counter", "Processor time used.", s.cpu_seconds);
-    add_one(m, "process_resident_memory_bytes", "gauge", "Memory in use.",
-            (double)s.resident_bytes);
-    add_one(m, "process_virtual_memory_bytes", "gauge", "Address space in use.",
-            (double)s.virtual_bytes);
-    add_one(m, "process_start_time_seconds", "gauge", "When the process started, since 1970.",
-            s.start_time);
-    add_one(m, "process_open_fds", "gauge", "Open file descriptors.", (double)s.open_fds);
-    add_one(m, "process_max_fds", "gauge", "The limit of open file descriptors.",
-            (double)s.max_fds);
 }
 
 void metrics_render(struct metrics *m, struct strbuf *out)
@@ -424,17 +370,12 @@ void metrics_render(struct metrics *m, struct strbuf *out)
     m->p = (struct prometheus){.out = out};
     add_requests(m);
     add_retries(m);
+    add_voided(m);
     add_results(m);
-    add_times(m, HIST_LATENCY, "sluice_request_duration_seconds",
-              "From the request being with the backend to the last byte of its answer, less time "
-              "in which the client did not read.");
-    add_times(m, HIST_FIRST_BYTE, "sluice_first_byte_seconds",
-              "From the request being with the backend to the first byte of its answer.");
-    add_times(m, HIST_CONNECT, "sluice_connect_seconds", "Opening a connection to an endpoint.");
+    for (size_t f = 0; f < ARRAY_LEN(time_families); f++)
+        add_times(m, f);
     add_weights(m);
     add_phases(m);
     add_gauges(m);
-    add_workers(m);
-    add_worker_splits(m);
-    add_process(m);
+    metrics_process(&m->p, m->ports);
 }

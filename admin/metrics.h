@@ -7,7 +7,7 @@
 #include "admin/ports.h"
 #include "base/strbuf.h"
 
-enum { METRICS_BYTES_MAX = 64 * 1024 * 1024 };
+enum { METRICS_BYTES_MAX = 256 * 1024 * 1024 };
 
 struct metrics;
 

@@ -20,6 +20,11 @@ struct prometheus_label {
     const char *name, *value; /* value as it is; NULL counts as "" */
 };
 
+/* {"name", value}, ... as the two arguments for labels, for one call. */
+#define PROMETHEUS_LABELS(...)                                                                     \
+    (const struct prometheus_label[]){__VA_ARGS__},                                                \
+        sizeof((const struct prometheus_label[]){__VA_ARGS__}) / sizeof(struct prometheus_label)
+
 /* Begins a family; all its samples follow before the next one. */
 void prometheus_family(struct prometheus *, const char *name, const char *type, const char *help);
 

@@ -135,10 +135,14 @@ static void fake_totals(void *ctx, uint32_t rollout, struct recorder_totals *ret
         ret->variants[v].outcomes[OUTCOME_OK] = 10 * n;
         ret->variants[v].outcomes[OUTCOME_5XX] = 2 * n;
         ret->variants[v].retries = 5;
+        ret->variants[v].retry_outcomes[OUTCOME_OK] = 4;
+        ret->variants[v].retry_outcomes[OUTCOME_CONNECT] = 1;
+        ret->variants[v].voided = 3;
     }
     if (rollout == 0)
         ret->variants[VARIANT_CANARY].outcomes[OUTCOME_UNAVAILABLE] = f->homeless;
     ret->results[OUTCOME_OK] = 30;
+    ret->results[RESULT_SHIELDED] = 6;
 }
 
 /* As if every worker had done the same. */
@@ -149,12 +153,17 @@ static void fake_worker_totals(void *ctx, size_t worker, uint32_t rollout,
     fake_totals(ctx, rollout, ret);
 }
 
-/* 4 of 3 ms, 1 of 2 s, 1 of the largest there is. */
+/* 4 of 3 ms, 1 of 2 s, 1 of the largest there is. Only chat's canary streams; nothing queues. */
 static void fake_histogram(void *ctx, uint32_t rollout, enum variant variant,
                            enum recorder_histogram which, struct histogram_view *ret)
 {
-    (void)ctx, (void)rollout, (void)variant, (void)which;
-    *ret = (struct histogram_view){.total = 6};
+    bool streams = rollout == 0 && variant == VARIANT_CANARY;
+
+    (void)ctx;
+    *ret = (struct histogram_view){.total = 0};
+    if (which == HIST_QUEUE || ((which == HIST_FIRST_TOKEN || which == HIST_TOKEN_GAP) && !streams))
+        return;
+    ret->total = 6;
     ret->counts[histogram_bucket(3000)] = 4;
     ret->counts[histogram_bucket(2000000)] = 1;
     ret->counts[histogram_bucket(HISTOGRAM_MAX_US)] += 1;
@@ -169,7 +178,7 @@ static size_t fake_workers(void *ctx)
 static void fake_worker(void *ctx, size_t index, struct admin_worker *ret)
 {
     (void)ctx;
-    *ret = (struct admin_worker){.connections = 100 + index, .unmatched = 1};
+    *ret = (struct admin_worker){.connections = 100 + index, .unmatched = 1, .queue_full = 8};
 }
 
 static const char *fake_not_ready(void *ctx)

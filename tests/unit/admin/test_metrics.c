@@ -70,14 +70,21 @@ static void numbers_of_the_parts(void **state)
                      "endpoint=\"127.0.0.1:9002\",outcome=\"5xx\"} 2\n");
     assert_has(page, "sluice_requests_total{rollout=\"chat\",version=\"2.1 \\\"beta\\\"\\\\x\\n\","
                      "variant=\"canary\",endpoint=\"\",outcome=\"unavailable\"} 7\n");
-    assert_has(page,
-               "sluice_retries_total{rollout=\"embed\",version=\"7\",variant=\"stable\"} 5\n");
+    assert_has(page, "sluice_retries_total{rollout=\"embed\",version=\"7\",variant=\"stable\","
+                     "outcome=\"ok\"} 4\n");
+    assert_has(page, "sluice_retries_total{rollout=\"embed\",version=\"7\",variant=\"stable\","
+                     "outcome=\"5xx\"} 0\n");
+    assert_has(page, "sluice_voided_total{rollout=\"embed\",version=\"7\",variant=\"stable\"} 3\n");
+    assert_has(page, "sluice_results_total{rollout=\"chat\",result=\"shielded\"} 6\n");
+    assert_has(page, "sluice_results_total{rollout=\"chat\",result=\"cut\"} 0\n");
     assert_has(page, "sluice_results_total{rollout=\"chat\",result=\"ok\"} 30\n");
     assert_has(page, "variant=\"canary\"} 25.5\n");
     assert_has(page, "sluice_rollout_phase{rollout=\"chat\",phase=\"progressing\"} 1\n");
     assert_has(page, "sluice_rollout_phase{rollout=\"chat\",phase=\"idle\"} 0\n");
     assert_has(page, "sluice_rollout_step{rollout=\"chat\"} 2\n");
     assert_has(page, "sluice_connections_total{worker=\"1\"} 101\n");
+    assert_has(page, "sluice_queue_full_total{worker=\"1\"} 8\n");
+    assert_has(page, "sluice_unshielded_total{worker=\"0\"} 0\n");
     assert_has(page, "sluice_controller_tick_late_seconds 0.0015\n");
     assert_has(page, "sluice_build_info{version=\"" SLUICE_VERSION "\"} 1\n");
     assert_null(strstr(page, "rollout=\"embed\",version=\"7\",variant=\"canary\""));
@@ -107,6 +114,22 @@ static void histograms_are_cumulative(void **state)
     assert_non_null(sum);
     /* 4 * 3 ms + 2 s + 1 h, each to within a bucket. */
     assert_true(fabs(atof(strchr(sum, ' ')) / 3602.012 - 1) < 0.01);
+    free(page);
+}
+
+/* A rollout without streams has no series for their times, one with streams all of them. */
+static void times_of_streams_begin_with_the_first(void **state)
+{
+    struct fake fake = {.homeless = 0};
+    char *page = render(&fake);
+
+    (void)state;
+    assert_has(page, "# TYPE sluice_queue_seconds histogram\n");
+    assert_null(strstr(page, "sluice_queue_seconds_"));
+    assert_null(strstr(page, "sluice_first_token_seconds_bucket{rollout=\"embed\""));
+    assert_has(page, "sluice_first_token_seconds_count{rollout=\"chat\",version=\"2.1 "
+                     "\\\"beta\\\"\\\\x\\n\",variant=\"canary\"} 6\n");
+    assert_has(page, "sluice_token_gap_seconds_bucket{rollout=\"chat\"");
     free(page);
 }
 
@@ -220,6 +243,7 @@ int main(void)
         cmocka_unit_test(values_are_escaped),
         cmocka_unit_test(numbers_of_the_parts),
         cmocka_unit_test(histograms_are_cumulative),
+        cmocka_unit_test(times_of_streams_begin_with_the_first),
         cmocka_unit_test(attempts_without_an_endpoint_never_fall),
         cmocka_unit_test(the_page_parses_and_describes_each_family_once),
         cmocka_unit_test(the_process_is_alive),
