@@ -11,6 +11,11 @@ void body_init(struct body *b, enum framing framing, uint64_t length)
     chunked_init(&b->chunked);
 }
 
+void body_deinit(struct body *b)
+{
+    chunked_deinit(&b->chunked);
+}
+
 static uv_buf_t buf_of(struct str s)
 {
     return uv_buf_init((char *)(uintptr_t)s.ptr, (unsigned)s.len);
@@ -49,18 +54,42 @@ static void add(struct body_out *out, uv_buf_t buf)
     out->bufs[out->count++] = buf;
 }
 
-/* The runs, with chunk framing round them where it is asked for. */
-static void frame(struct body_out *out, const uv_buf_t *runs, unsigned count, size_t total,
-                  bool chunked, bool last)
+static struct str trailers_of(const struct body *b)
 {
-    static const struct str crlf = {"\r\n", 2}, end = {"0\r\n\r\n", 5}, both = {"\r\n0\r\n\r\n", 7};
+    if (b->drop_trailers || b->chunked.trailers == NULL)
+        return (struct str){"", 0};
+    return trailers_kept(b->chunked.trailers);
+}
 
+/* Behind the last chunk's data: its CRLF, the chunk of size 0, trailers, the empty line. */
+static void frame_end(const struct body *b, struct body_out *out, bool data)
+{
+    static const struct str zero = {"\r\n0\r\n\r\n", 7};
+    struct str trailers = trailers_of(b);
+
+    if (trailers.len == 0) {
+        add(out, buf_of((struct str){zero.ptr + (data ? 0 : 2), data ? 7 : 5}));
+        return;
+    }
+    add(out, buf_of((struct str){zero.ptr + (data ? 0 : 2), data ? 5 : 3}));
+    add(out, buf_of(trailers));
+    add(out, buf_of((struct str){zero.ptr, 2}));
+}
+
+/* The runs, with chunk framing round them where it is asked for. */
+static void frame(const struct body *b, struct body_out *out, const uv_buf_t *runs, unsigned count,
+                  size_t total, bool chunked)
+{
     if (chunked && total > 0)
         add(out, uv_buf_init(out->line, (unsigned)chunked_line(out->line, total)));
+    out->run_first = out->count;
+    out->run_count = count;
     for (unsigned i = 0; i < count; i++)
         add(out, runs[i]);
-    if (chunked && (total > 0 || last))
-        add(out, buf_of(total == 0 ? end : last ? both : crlf));
+    if (chunked && b->done)
+        frame_end(b, out, total > 0);
+    else if (chunked && total > 0)
+        add(out, buf_of(STR("\r\n")));
 }
 
 enum body_result body_read(struct body *b, struct str *bytes, enum framing as, struct body_out *out)
@@ -83,11 +112,14 @@ enum body_result body_read(struct body *b, struct str *bytes, enum framing as, s
             total += run.len;
         }
     }
-    if (was_done)
+    if (was_done) {
+        out->run_first = out->count;
+        out->run_count = 0;
         return BODY_DONE;
+    }
     b->bytes += total;
     b->done = result == BODY_DONE;
-    frame(out, runs, count, total, as == FRAMING_CHUNKED, b->done);
+    frame(b, out, runs, count, total, as == FRAMING_CHUNKED);
     return result;
 }
 
@@ -95,5 +127,5 @@ void body_close(struct body *b, enum framing as, struct body_out *out)
 {
     CHECK(b->framing == FRAMING_CLOSE);
     b->done = true;
-    frame(out, NULL, 0, 0, as == FRAMING_CHUNKED, true);
+    frame(b, out, NULL, 0, 0, as == FRAMING_CHUNKED);
 }

@@ -5,6 +5,7 @@
 
 enum state {
     SIZE,
+    SIZE_SPACE, /* which only an extension may follow */
     EXTENSION,
     SIZE_LF,
     DATA,
@@ -20,6 +21,12 @@ enum state {
 void chunked_init(struct chunked *c)
 {
     *c = (struct chunked){.state = SIZE};
+}
+
+void chunked_deinit(struct chunked *c)
+{
+    trailers_free(c->trailers);
+    c->trailers = NULL;
 }
 
 static int hex_digit(char c)
@@ -52,11 +59,30 @@ static int after_size(struct chunked *c, char byte)
     }
     if (c->digits == 0)
         return -1;
-    if (byte == ';') {
-        c->overhead = 0;
-        return EXTENSION;
-    }
-    return byte == '\r' ? SIZE_LF : -1;
+    if (byte == '\r')
+        return SIZE_LF;
+    return byte == ';' ? EXTENSION : byte == ' ' || byte == '\t' ? SIZE_SPACE : -1;
+}
+
+static bool count_extension(struct chunked *c)
+{
+    return ++c->line <= CHUNKED_EXTENSION_MAX && ++c->extensions <= CHUNKED_EXTENSIONS_MAX;
+}
+
+/* A new chunk's data makes room for extensions. */
+static void earn(struct chunked *c)
+{
+    uint64_t earned = c->left / CHUNKED_DATA_PER_EXTRA;
+
+    c->line = 0;
+    c->extensions = earned >= c->extensions ? 0 : c->extensions - (uint32_t)earned;
+}
+
+static int trailer(struct chunked *c, char byte, int next)
+{
+    if (c->trailers == NULL)
+        c->trailers = trailers_new();
+    return trailers_add(c->trailers, byte) ? next : -1;
 }
 
 /* The state after one byte of a line, or -1. */
@@ -65,12 +91,16 @@ static int step(struct chunked *c, char byte)
     switch ((enum state)c->state) {
     case SIZE:
         return after_size(c, byte);
+    case SIZE_SPACE:
+        if (!count_extension(c))
+            return -1;
+        return byte == ';' ? EXTENSION : byte == ' ' || byte == '\t' ? SIZE_SPACE : -1;
     case EXTENSION:
         if (byte == '\r')
             return SIZE_LF;
-        return line_byte(byte) && ++c->overhead <= CHUNKED_EXTENSION_MAX ? EXTENSION : -1;
+        return line_byte(byte) && count_extension(c) ? EXTENSION : -1;
     case SIZE_LF:
-        c->overhead = 0;
+        earn(c);
         return byte != '\n' ? -1 : c->left == 0 ? TRAILER_START : DATA;
     case DATA_CR:
         return byte == '\r' ? DATA_LF : -1;
@@ -81,13 +111,11 @@ static int step(struct chunked *c, char byte)
     case TRAILER_START:
         if (byte == '\r')
             return END_LF;
-        return byte == ' ' || byte == '\t' ? -1 : line_byte(byte) ? TRAILER : -1;
+        return trailer(c, byte, TRAILER);
     case TRAILER:
-        if (byte == '\r')
-            return TRAILER_LF;
-        return line_byte(byte) && ++c->overhead <= CHUNKED_TRAILER_MAX ? TRAILER : -1;
+        return trailer(c, byte, byte == '\r' ? TRAILER_LF : TRAILER);
     case TRAILER_LF:
-        return byte == '\n' && ++c->overhead <= CHUNKED_TRAILER_MAX ? TRAILER_START : -1;
+        return byte == '\n' ? trailer(c, byte, TRAILER_START) : -1;
     case END_LF:
         return byte == '\n' ? ENDED : -1;
     case DATA:

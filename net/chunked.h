@@ -1,8 +1,8 @@
 /* net/chunked.h — the chunked coding of RFC 9112, section 7.1, strictly read.
  *
  * The decoder finds the data in bytes as they come and checks the framing: sizes are bare hex
- * digits, every line ends in CRLF. Extensions and trailer fields are read, bounded and dropped (an
- * intermediary may), so that nothing two parsers could read differently is passed on.
+ * digits, every line ends in CRLF. Extensions are read, bounded and dropped (an intermediary may),
+ * so that nothing two parsers could read differently is passed on; trailer fields are collected.
  */
 #ifndef NET_CHUNKED_H
 #define NET_CHUNKED_H
@@ -12,18 +12,27 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "net/trailers.h"
 
-enum { CHUNKED_EXTENSION_MAX = 4096, CHUNKED_TRAILER_MAX = 16 * 1024 };
+/* Of one extension; and of all in a body: so much, and a byte more for each 16 bytes of data, which
+ * leaves room for a signature on every chunk and none for a body made of extensions. */
+enum {
+    CHUNKED_EXTENSION_MAX = 4096,
+    CHUNKED_EXTENSIONS_MAX = 16 * 1024,
+    CHUNKED_DATA_PER_EXTRA = 16
+};
 
 struct chunked {
-    uint64_t left;     /* data bytes of the open chunk still to come */
-    uint32_t overhead; /* bytes of this line's extension, or of the trailer section, so far */
+    uint64_t left;             /* data bytes of the open chunk still to come */
+    uint32_t line, extensions; /* extension bytes: of this line; of all, less what data earned */
     uint8_t state, digits;
+    struct trailers *trailers; /* NULL until there is one */
 };
 
 enum chunked_result { CHUNKED_MORE, CHUNKED_DATA, CHUNKED_END, CHUNKED_ERROR };
 
 void chunked_init(struct chunked *);
+void chunked_deinit(struct chunked *); /* frees the trailers */
 /* Takes from the front of *bytes. CHUNKED_DATA: *ret_data is a run of data inside it, call again.
  * CHUNKED_MORE: all was taken. CHUNKED_END: the body is over, *bytes is what follows it.
  * CHUNKED_ERROR: not chunked coding; the connection must be closed. */

@@ -4,69 +4,9 @@
 #include "net/head.h"
 
 #include <llhttp.h>
-#include <strings.h>
 
 #include "base/check.h"
-
-static const struct {
-    struct str name;
-    bool hop;
-} known[FIELD_ID_COUNT] = {
-    [FIELD_CONNECTION] = {{"connection", 10}, true},
-    [FIELD_CONTENT_LENGTH] = {{"content-length", 14}, false},
-    [FIELD_CONTENT_TYPE] = {{"content-type", 12}, false},
-    [FIELD_DATE] = {{"date", 4}, false},
-    [FIELD_EXPECT] = {{"expect", 6}, false},
-    [FIELD_HOST] = {{"host", 4}, false},
-    [FIELD_KEEP_ALIVE] = {{"keep-alive", 10}, true},
-    [FIELD_PROXY_AUTHENTICATE] = {{"proxy-authenticate", 18}, true},
-    [FIELD_PROXY_AUTHORIZATION] = {{"proxy-authorization", 19}, true},
-    [FIELD_PROXY_CONNECTION] = {{"proxy-connection", 16}, true},
-    [FIELD_TE] = {{"te", 2}, true},
-    [FIELD_TRACEPARENT] = {{"traceparent", 11}, false},
-    [FIELD_TRACESTATE] = {{"tracestate", 10}, false},
-    [FIELD_TRAILER] = {{"trailer", 7}, true}, /* trailer fields are not passed on */
-    [FIELD_TRANSFER_ENCODING] = {{"transfer-encoding", 17}, true},
-    [FIELD_UPGRADE] = {{"upgrade", 7}, true},
-    [FIELD_VIA] = {{"via", 3}, false},
-    [FIELD_X_FORWARDED_FOR] = {{"x-forwarded-for", 15}, false},
-    [FIELD_X_FORWARDED_HOST] = {{"x-forwarded-host", 16}, false},
-    [FIELD_X_FORWARDED_PROTO] = {{"x-forwarded-proto", 17}, false},
-    [FIELD_X_REQUEST_ID] = {{"x-request-id", 12}, false},
-    [FIELD_X_SLUICE_VERSION] = {{"x-sluice-version", 16}, false},
-};
-
-enum { NAME_LENGTH_MAX = 19, SAME_LENGTH_MAX = 3 };
-
-/* Those of one length: a head's names are dismissed by a look here. */
-static const uint8_t by_length[NAME_LENGTH_MAX + 1][SAME_LENGTH_MAX] = {
-    [2] = {FIELD_TE},
-    [3] = {FIELD_VIA},
-    [4] = {FIELD_HOST, FIELD_DATE},
-    [6] = {FIELD_EXPECT},
-    [7] = {FIELD_UPGRADE, FIELD_TRAILER},
-    [10] = {FIELD_CONNECTION, FIELD_KEEP_ALIVE, FIELD_TRACESTATE},
-    [11] = {FIELD_TRACEPARENT},
-    [12] = {FIELD_CONTENT_TYPE, FIELD_X_REQUEST_ID},
-    [14] = {FIELD_CONTENT_LENGTH},
-    [15] = {FIELD_X_FORWARDED_FOR},
-    [16] = {FIELD_X_SLUICE_VERSION, FIELD_X_FORWARDED_HOST, FIELD_PROXY_CONNECTION},
-    [17] = {FIELD_TRANSFER_ENCODING, FIELD_X_FORWARDED_PROTO},
-    [18] = {FIELD_PROXY_AUTHENTICATE},
-    [19] = {FIELD_PROXY_AUTHORIZATION},
-};
-
-static enum field_id identify(struct str name)
-{
-    if (name.len > NAME_LENGTH_MAX)
-        return FIELD_OTHER;
-    const uint8_t *ids = by_length[name.len];
-    for (int i = 0; i < SAME_LENGTH_MAX && ids[i] != FIELD_OTHER; i++)
-        if ((known[ids[i]].name.ptr[0] | 0x20) == (name.ptr[0] | 0x20) &&
-            str_ieq(known[ids[i]].name, name))
-            return (enum field_id)ids[i];
-    return FIELD_OTHER;
-}
+#include "net/target.h"
 
 ptrdiff_t head_end(struct str bytes, size_t from)
 {
@@ -100,110 +40,120 @@ static int refuse(const char **ret_why, int status, const char *why)
     return status;
 }
 
-enum byte_class {
-    TEXT = 1,  /* may stand in a value: all but control bytes other than tab */
-    TOKEN = 2, /* may stand in a name (RFC 9110, 5.6.2) */
-};
-
-static const uint8_t classes[256] = {
-    ['\t'] = TEXT,
-    [' '] = TEXT,
-    ['!'] = TEXT | TOKEN,
-    ['"'] = TEXT,
-    ['#' ... '\''] = TEXT | TOKEN,
-    ['(' ... ')'] = TEXT,
-    ['*' ... '+'] = TEXT | TOKEN,
-    [','] = TEXT,
-    ['-' ... '.'] = TEXT | TOKEN,
-    ['/'] = TEXT,
-    ['0' ... '9'] = TEXT | TOKEN,
-    [':' ... '@'] = TEXT,
-    ['A' ... 'Z'] = TEXT | TOKEN,
-    ['[' ... ']'] = TEXT,
-    ['^' ... 'z'] = TEXT | TOKEN,
-    ['{'] = TEXT,
-    ['|'] = TEXT | TOKEN,
-    ['}'] = TEXT,
-    ['~'] = TEXT | TOKEN,
-    [0x80 ... 0xff] = TEXT,
-};
-
-/* How many bytes from the front are of that class. */
-static size_t run_of(struct str s, enum byte_class class)
-{
-    size_t n = 0;
-
-    while (n < s.len && (classes[(unsigned char)s.ptr[n]] & class) != 0)
-        n++;
-    return n;
-}
-
-static bool has_control(struct str s)
-{
-    return run_of(s, TEXT) < s.len;
-}
-
-static void add_field(struct head *h, struct str line, size_t name_len, size_t value_len)
+static void add_field(struct head *h, const struct field_cut *cut)
 {
     struct head_field *f = &h->fields[h->count++];
 
-    f->line = line;
-    f->name = (struct str){line.ptr, name_len};
-    f->value = str_trim((struct str){line.ptr + name_len + 1, value_len});
-    f->id = identify(f->name);
-    f->hop = known[f->id].hop;
+    *f = (struct head_field){.line = cut->line, .name = cut->name, .value = cut->value};
+    f->id = field_identify(f->name);
+    f->hop = field_is_hop(f->id);
+    f->gap = cut->gap > 0;
     if (f->id != FIELD_OTHER && h->index[f->id] == 0)
         h->index[f->id] = (uint32_t)h->count;
 }
 
+/* A space before the colon is how one reader's Content-Length is another's unknown field. */
+static bool gap_matters(enum field_id id)
+{
+    return id == FIELD_CONTENT_LENGTH || id == FIELD_TRANSFER_ENCODING || id == FIELD_CONNECTION;
+}
+
 /* Cuts the lines after the start line into fields, in one pass over their bytes. head_end has seen
  * that every LF stands behind a CR. 0 or a status. */
-static int cut_fields(struct str rest, struct head *h, const char **why)
+static int cut_fields(struct str rest, size_t max, bool response, struct head *h, const char **why)
 {
+    struct field_cut cut;
+
     h->count = 0;
     while (rest.len > 2) {
-        size_t name = run_of(rest, TOKEN);
-        if (name == 0)
-            return refuse(why, 400,
-                          rest.ptr[0] == ' ' || rest.ptr[0] == '\t' ? "a header line is folded"
-                                                                    : "a header line has no name");
-        if (name == rest.len || rest.ptr[name] != ':')
-            return refuse(why, 400, "a header name is not a token");
-        size_t value = run_of((struct str){rest.ptr + name + 1, rest.len - name - 1}, TEXT);
-        size_t line = name + 1 + value + 2;
-        if (line > rest.len || rest.ptr[line - 2] != '\r' || rest.ptr[line - 1] != '\n')
-            return refuse(why, 400, "a header line has a control byte");
-        if (h->count == HEAD_FIELDS_MAX)
+        const char *wrong = field_cut(rest, response, &cut);
+        if (wrong != NULL)
+            return refuse(why, 400, wrong);
+        if (h->count == max)
             return refuse(why, 431, "too many header lines");
-        add_field(h, (struct str){rest.ptr, line}, name, value);
-        rest = (struct str){rest.ptr + line, rest.len - line};
+        add_field(h, &cut);
+        if (cut.gap > 0 && gap_matters(h->fields[h->count - 1].id))
+            return refuse(why, 400, "space before the colon of a field that frames the message");
+        rest = (struct str){rest.ptr + cut.line.len, rest.len - cut.line.len};
     }
     return 0;
 }
 
-/* Marks what Connection names, and reads close and keep-alive from it. What frames the message and
- * Host survive being named. */
+static bool any_member(const struct head *h, enum field_id id, struct str wanted)
+{
+    for (size_t i = h->index[id]; i > 0 && i <= h->count; i++) {
+        struct str rest = h->fields[i - 1].value, member;
+        if (h->fields[i - 1].id != id)
+            continue;
+        while (field_next_member(&rest, &member))
+            if (str_ieq(member, wanted))
+                return true;
+    }
+    return false;
+}
+
+/* What frames the message and Host survive being named: they say what this message is. */
+static void nominate(struct head *h, struct str name)
+{
+    enum field_id id = field_identify(name);
+
+    h->nominates |= !field_is_hop(id);
+    if (id == FIELD_HOST || id == FIELD_CONTENT_LENGTH)
+        return;
+    for (size_t i = 0; i < h->count; i++)
+        if (h->fields[i].id == id && str_ieq(h->fields[i].name, name))
+            h->fields[i].hop = true;
+}
+
+/* Marks what Connection names, and reads close and keep-alive from it. */
 static void apply_connection(struct head *h)
 {
     bool close = false, keep = false;
 
-    for (size_t i = 0; i < h->count; i++) {
-        if (h->fields[i].id != FIELD_CONNECTION)
+    for (size_t i = h->index[FIELD_CONNECTION]; i > 0 && i <= h->count; i++) {
+        struct str rest = h->fields[i - 1].value, member;
+        if (h->fields[i - 1].id != FIELD_CONNECTION)
             continue;
-        struct str rest = h->fields[i].value, token;
-        while (str_split(&rest, ',', &token)) {
-            token = str_trim(token);
-            if (str_ieq(token, STR("close")))
+        while (field_next_member(&rest, &member)) {
+            if (str_ieq(member, STR("close")))
                 close = true;
-            else if (str_ieq(token, STR("keep-alive")))
+            else if (str_ieq(member, STR("keep-alive")))
                 keep = true;
-            for (size_t j = 0; j < h->count; j++)
-                if (h->fields[j].id != FIELD_HOST && h->fields[j].id != FIELD_CONTENT_LENGTH &&
-                    str_ieq(h->fields[j].name, token))
-                    h->fields[j].hop = true;
+            else
+                nominate(h, member);
         }
     }
     h->keep_alive = !close && (h->minor == 1 || keep);
+}
+
+/* The one protocol that Upgrade names, or an empty slice: none, several, or not a protocol. */
+static struct str upgrade_protocol(const struct head *h)
+{
+    const struct head_field *f = head_get(h, FIELD_UPGRADE);
+    struct str none = {"", 0};
+
+    if (f == NULL || h->minor == 0 || !any_member(h, FIELD_CONNECTION, STR("upgrade")))
+        return none;
+    for (size_t i = h->index[FIELD_UPGRADE]; i < h->count; i++)
+        if (h->fields[i].id == FIELD_UPGRADE)
+            return none;
+    struct str version = f->value, name;
+    (void)str_split(&version, '/', &name);
+    return field_is_token(name) && (version.ptr == NULL || field_is_token(version)) ? f->value
+                                                                                    : none;
+}
+
+/* Protocols that change how we would have to read what follows are ours to speak, or nobody's. */
+static bool tunnelled(struct str protocol)
+{
+    static const struct str ours[] = {{"h2", 2}, {"h2c", 3}, {"http", 4}, {"tls", 3}};
+    struct str name;
+
+    (void)str_split(&protocol, '/', &name);
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+        if (str_ieq(name, ours[i]))
+            return false;
+    return name.len > 0;
 }
 
 /* Content-Length and Transfer-Encoding. 0 or a status; `ret_chunked` and h->length are set. */
@@ -248,14 +198,37 @@ static const llhttp_settings_t *settings(void)
     return &s;
 }
 
-/* llhttp's opinion of the same bytes. */
-static bool llhttp_agrees(struct str bytes, llhttp_type_t type, const struct head *h, bool chunked,
+static bool feed(llhttp_t *parser, const char *from, const char *to, llhttp_errno_t want)
+{
+    return llhttp_execute(parser, from, (size_t)(to - from)) == want;
+}
+
+/* llhttp's opinion of the same bytes. It is spared what it does not know and we do: methods outside
+ * its list (it reads POST for all), minor versions above 1, and space before a colon. */
+static bool llhttp_agrees(struct str bytes, const char *minor, const struct head *h, bool chunked,
                           bool length)
 {
+    const char *at = bytes.ptr + h->method.len;
     llhttp_t parser;
 
-    llhttp_init(&parser, type, settings());
-    if (llhttp_execute(&parser, bytes.ptr, bytes.len) != HPE_PAUSED)
+    llhttp_init(&parser, h->method.len > 0 ? HTTP_REQUEST : HTTP_RESPONSE, settings());
+    if (h->method.len > 0 && llhttp_execute(&parser, "POST", 4) != HPE_OK)
+        return false;
+    if (*minor > '1') {
+        if (!feed(&parser, at, minor, HPE_OK) || llhttp_execute(&parser, "1", 1) != HPE_OK)
+            return false;
+        at = minor + 1;
+    }
+    for (size_t i = 0; i < h->count; i++) {
+        if (!h->fields[i].gap)
+            continue;
+        const char *end = h->fields[i].name.ptr + h->fields[i].name.len;
+        if (!feed(&parser, at, end, HPE_OK))
+            return false;
+        for (at = end; *at != ':';)
+            at++;
+    }
+    if (!feed(&parser, at, bytes.ptr + bytes.len, HPE_PAUSED))
         return false;
     if (((parser.flags & F_CHUNKED) != 0) != chunked)
         return false;
@@ -271,46 +244,11 @@ static struct str start_line(struct str bytes)
     return (struct str){bytes.ptr, (size_t)(lf - bytes.ptr) - 1};
 }
 
-/* A host with an optional port: no user information, no path, brackets only round IPv6. */
-static bool split_authority(struct str authority, struct str *ret_host)
-{
-    size_t host_len = authority.len;
-
-    if (authority.len == 0 || authority.len > 255)
-        return false;
-    for (size_t i = 0; i < authority.len; i++) {
-        unsigned char c = (unsigned char)authority.ptr[i];
-        if (c <= ' ' || c >= 0x7f || strchr("/?#@\\,\"<>^`{|}", c) != NULL)
-            return false;
-    }
-    if (authority.ptr[0] == '[') {
-        const char *end = memchr(authority.ptr, ']', authority.len);
-        if (end == NULL)
-            return false;
-        host_len = (size_t)(end - authority.ptr) + 1;
-    } else {
-        const char *colon = memchr(authority.ptr, ':', authority.len);
-        if (colon != NULL)
-            host_len = (size_t)(colon - authority.ptr);
-    }
-    if (host_len == 0)
-        return false;
-    if (host_len < authority.len) {
-        uint64_t port;
-        struct str digits = {authority.ptr + host_len + 1, authority.len - host_len - 1};
-        if (authority.ptr[host_len] != ':' ||
-            (digits.len > 0 && (!str_to_u64(digits, &port) || port > 65535)))
-            return false;
-    }
-    *ret_host = (struct str){authority.ptr, host_len};
-    return true;
-}
-
 /* Host and the target's form (RFC 9112, 3.2). An absolute-form target replaces Host. */
 static int read_target(struct head *h, const char **why)
 {
-    struct str rest = h->target;
     const struct head_field *host = head_get(h, FIELD_HOST);
+    struct target target;
     size_t hosts = 0;
 
     for (size_t i = 0; i < h->count; i++)
@@ -319,37 +257,52 @@ static int read_target(struct head *h, const char **why)
         return refuse(why, 400, "Host is given twice");
     if (host == NULL && h->minor == 1)
         return refuse(why, 400, "Host is missing");
-    h->authority = host == NULL ? (struct str){"", 0} : host->value;
-    h->host = h->authority;
-    if (h->authority.len > 0 && !split_authority(h->authority, &h->host))
-        return refuse(why, 400, "Host is not a host");
-
-    if (str_eq(h->method, STR("CONNECT")))
-        return refuse(why, 501, "CONNECT is not served here");
-    if (memchr(rest.ptr, '#', rest.len) != NULL)
-        return refuse(why, 400, "the target has a fragment");
-    if (rest.len > 7 && strncasecmp(rest.ptr, "http://", 7) == 0) {
-        rest = (struct str){rest.ptr + 7, rest.len - 7};
-        size_t n = 0;
-        while (n < rest.len && rest.ptr[n] != '/' && rest.ptr[n] != '?')
-            n++;
-        h->authority = (struct str){rest.ptr, n};
-        if (!split_authority(h->authority, &h->host))
-            return refuse(why, 400, "the target's host is not a host");
-        rest = (struct str){rest.ptr + n, rest.len - n};
-        if (rest.len == 0)
-            rest = STR("/");
-    } else if (!str_eq(rest, STR("*")) && rest.ptr[0] != '/') {
-        return refuse(why, 400, "the target is not a path");
-    } else if (rest.ptr[0] == '*' && !str_eq(h->method, STR("OPTIONS"))) {
-        return refuse(why, 400, "the target * is for OPTIONS only");
+    h->authority = h->host = STR("");
+    if (host != NULL) {
+        h->authority = host->value;
+        if (!target_split_authority(h->authority, &h->host))
+            return refuse(why, 400, "Host is not a host");
     }
-    const char *question = memchr(rest.ptr, '?', rest.len);
-    size_t path_len = question == NULL ? rest.len : (size_t)(question - rest.ptr);
-    h->path = (struct str){rest.ptr, path_len};
-    h->query = (struct str){rest.ptr + path_len, rest.len - path_len};
-    if (h->path.len == 0) /* http://host?query */
-        h->path = STR("/");
+    const char *wrong = target_parse(h->target, str_eq(h->method, STR("OPTIONS")), &target);
+    if (wrong != NULL)
+        return refuse(why, 400, wrong);
+    if (target.authority.len > 0) {
+        h->authority = target.authority;
+        h->host = target.host;
+    }
+    h->path = target.path;
+    h->query = target.query;
+    return 0;
+}
+
+/* Methods are case-sensitive: "get" is not GET, and a backend that thinks otherwise would not frame
+ * its answer as we expect. So no method with lower-case letters passes. */
+static int read_method(struct str method, const char **why)
+{
+    if (!field_is_token(method))
+        return refuse(why, 400, "the method is not a token");
+    for (size_t i = 0; i < method.len; i++)
+        if (method.ptr[i] >= 'a' && method.ptr[i] <= 'z')
+            return refuse(why, 501, "methods are written in capitals");
+    if (method.len > HEAD_METHOD_MAX)
+        return refuse(why, 501, "the method is too long");
+    if (str_eq(method, STR("CONNECT")))
+        return refuse(why, 501, "CONNECT is not served here");
+    if (str_eq(method, STR("TRACE")))
+        return refuse(why, 501, "TRACE is not served here");
+    return 0;
+}
+
+/* "HTTP/" DIGIT "." DIGIT. 0 or a status. */
+static int read_version(struct str version, struct head *h, const char **why)
+{
+    if (version.len != 8 || !str_starts_with(version, STR("HTTP/")) || version.ptr[6] != '.' ||
+        version.ptr[5] < '0' || version.ptr[5] > '9' || version.ptr[7] < '0' ||
+        version.ptr[7] > '9')
+        return refuse(why, 400, "the request line is malformed");
+    if (version.ptr[5] != '1')
+        return refuse(why, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
+    h->minor = version.ptr[7] > '0';
     return 0;
 }
 
@@ -358,8 +311,9 @@ static int read_request_line(struct str line, struct head *h, const char **why)
 {
     const char *first = memchr(line.ptr, ' ', line.len);
     const char *last = memrchr(line.ptr, ' ', line.len);
+    int status;
 
-    if (has_control(line) || first == NULL || first == last || first == line.ptr ||
+    if (field_text_run(line) < line.len || first == NULL || first == last || first == line.ptr ||
         last == first + 1)
         return refuse(why, 400, "the request line is malformed");
     h->method = (struct str){line.ptr, (size_t)(first - line.ptr)};
@@ -367,46 +321,109 @@ static int read_request_line(struct str line, struct head *h, const char **why)
     struct str version = {last + 1, line.len - (size_t)(last - line.ptr) - 1};
     if (memchr(h->target.ptr, ' ', h->target.len) != NULL)
         return refuse(why, 400, "the request line has too many parts");
-    if (str_eq(version, STR("HTTP/1.1")))
-        h->minor = 1;
-    else if (str_eq(version, STR("HTTP/1.0")))
-        h->minor = 0;
-    else if (str_starts_with(version, STR("HTTP/")))
-        return refuse(why, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
-    else
-        return refuse(why, 400, "the request line is malformed");
+    if ((status = read_version(version, h, why)) != 0 ||
+        (status = read_method(h->method, why)) != 0)
+        return status;
     if (h->target.len > HEAD_TARGET_MAX)
         return refuse(why, 414, "the target is too long");
     return 0;
 }
 
-int head_parse_request(struct str bytes, struct head *h, const char **ret_why)
+/* Expect (RFC 9110, 10.1.1): HTTP/1.0 has none, and without a body there is nothing to wait for. */
+static int read_expect(struct head *h, const char **why)
+{
+    if (h->minor == 0 || h->index[FIELD_EXPECT] == 0)
+        return 0;
+    for (size_t i = 0; i < h->count; i++)
+        if (h->fields[i].id == FIELD_EXPECT && !str_ieq(h->fields[i].value, STR("100-continue")))
+            return refuse(why, 417, "an expectation other than 100-continue");
+    h->expect_continue = h->framing != FRAMING_NONE;
+    return 0;
+}
+
+/* Max-Forwards of OPTIONS (RFC 9110, 7.6.2); other methods' means nothing. */
+static int read_max_forwards(struct head *h, const char **why)
+{
+    const struct head_field *f = head_get(h, FIELD_MAX_FORWARDS);
+    uint64_t hops;
+
+    h->max_forwards = -1;
+    if (f == NULL || !str_eq(h->method, STR("OPTIONS")))
+        return 0;
+    for (size_t i = h->index[FIELD_MAX_FORWARDS]; i < h->count; i++)
+        if (h->fields[i].id == FIELD_MAX_FORWARDS)
+            return refuse(why, 400, "Max-Forwards is given twice");
+    if (!str_to_u64(f->value, &hops))
+        return refuse(why, 400, "Max-Forwards is not a number");
+    if (hops == 0)
+        return refuse(why, 501, "OPTIONS that may not be sent on: this proxy has none to tell");
+    h->max_forwards = hops > INT32_MAX ? INT32_MAX : (int32_t)hops;
+    return 0;
+}
+
+/* A weight of 0 says "not this one" (RFC 9110, 12.4.2). */
+static bool weight_zero(struct str parameters)
+{
+    struct str p;
+
+    while (str_split(&parameters, ';', &p)) {
+        p = str_trim(p);
+        if (p.len < 3 || (p.ptr[0] | 0x20) != 'q' || p.ptr[1] != '=')
+            continue;
+        p = (struct str){p.ptr + 2, p.len - 2};
+        for (size_t i = 0; i < p.len; i++)
+            if (p.ptr[i] != '0' && p.ptr[i] != '.')
+                return false;
+        return true;
+    }
+    return false;
+}
+
+static bool accepts_event_stream(const struct head *h)
+{
+    for (size_t i = h->index[FIELD_ACCEPT]; i > 0 && i <= h->count; i++) {
+        struct str rest = h->fields[i - 1].value, member, type;
+        if (h->fields[i - 1].id != FIELD_ACCEPT)
+            continue;
+        while (field_next_member(&rest, &member)) {
+            (void)str_split(&member, ';', &type);
+            if (str_ieq(str_trim(type), STR("text/event-stream")) && !weight_zero(member))
+                return true;
+        }
+    }
+    return false;
+}
+
+int head_parse_request(struct str bytes, size_t max_fields, struct head *h, const char **ret_why)
 {
     struct str line = start_line(bytes);
     bool chunked, length;
     int status;
 
+    CHECK(max_fields <= HEAD_FIELDS_MAX);
     memset(h, 0, offsetof(struct head, fields));
     h->bytes = bytes.len;
     *ret_why = "";
     if ((status = read_request_line(line, h, ret_why)) != 0)
         return status;
     struct str rest = {bytes.ptr + line.len + 2, bytes.len - line.len - 2};
-    if ((status = cut_fields(rest, h, ret_why)) != 0 ||
+    if ((status = cut_fields(rest, max_fields, false, h, ret_why)) != 0 ||
         (status = read_framing(h, &chunked, &length, ret_why)) != 0)
         return status;
-    if (!llhttp_agrees(bytes, HTTP_REQUEST, h, chunked, length))
+    if (!llhttp_agrees(bytes, line.ptr + line.len - 1, h, chunked, length))
         return refuse(ret_why, 400, "the request head is malformed");
-    apply_connection(h);
-    if ((status = read_target(h, ret_why)) != 0)
-        return status;
-    for (size_t i = 0; i < h->count; i++)
-        if (h->fields[i].id == FIELD_EXPECT && !str_ieq(h->fields[i].value, STR("100-continue")))
-            return refuse(ret_why, 417, "an expectation other than 100-continue");
-    h->expect_continue = head_get(h, FIELD_EXPECT) != NULL && h->minor == 1;
     h->framing = chunked                   ? FRAMING_CHUNKED
                  : length && h->length > 0 ? FRAMING_LENGTH
                                            : FRAMING_NONE;
+    apply_connection(h);
+    if ((status = read_target(h, ret_why)) != 0 || (status = read_expect(h, ret_why)) != 0 ||
+        (status = read_max_forwards(h, ret_why)) != 0)
+        return status;
+    h->upgrade_protocol = upgrade_protocol(h);
+    h->upgrade = h->framing == FRAMING_NONE && tunnelled(h->upgrade_protocol) &&
+                 (str_eq(h->method, STR("GET")) || str_eq(h->method, STR("POST")));
+    h->te_trailers = h->minor == 1 && any_member(h, FIELD_TE, STR("trailers"));
+    h->accepts_event_stream = accepts_event_stream(h);
     return 0;
 }
 
@@ -414,14 +431,14 @@ int head_parse_request(struct str bytes, struct head *h, const char **ret_why)
 static bool read_status_line(struct str line, struct head *h)
 {
     if (line.len < 12 || !str_starts_with(line, STR("HTTP/1.")) || line.ptr[8] != ' ' ||
-        (line.ptr[7] != '0' && line.ptr[7] != '1') || has_control(line))
+        line.ptr[7] < '0' || line.ptr[7] > '9' || field_text_run(line) < line.len)
         return false;
     uint64_t status;
     if (!str_to_u64((struct str){line.ptr + 9, 3}, &status) || status < 100 || status > 599)
         return false;
     if (line.len > 12 && line.ptr[12] != ' ')
         return false;
-    h->minor = (uint8_t)(line.ptr[7] - '0');
+    h->minor = line.ptr[7] > '0';
     h->status = (int)status;
     h->reason = line.len > 13 ? (struct str){line.ptr + 13, line.len - 13} : (struct str){"", 0};
     return true;
@@ -434,13 +451,15 @@ int head_parse_response(struct str bytes, bool to_head, struct head *h, const ch
 
     memset(h, 0, offsetof(struct head, fields));
     h->bytes = bytes.len;
+    h->max_forwards = -1;
     *ret_why = "";
     if (!read_status_line(line, h))
         return refuse(ret_why, 502, "the status line is malformed");
     struct str rest = {bytes.ptr + line.len + 2, bytes.len - line.len - 2};
-    if (cut_fields(rest, h, ret_why) != 0 || read_framing(h, &chunked, &length, ret_why) != 0)
+    if (cut_fields(rest, HEAD_FIELDS_MAX, true, h, ret_why) != 0 ||
+        read_framing(h, &chunked, &length, ret_why) != 0)
         return 502;
-    if (!llhttp_agrees(bytes, HTTP_RESPONSE, h, chunked, length))
+    if (!llhttp_agrees(bytes, line.ptr + 7, h, chunked, length))
         return refuse(ret_why, 502, "the response head is malformed");
     apply_connection(h);
     if (to_head || h->status < 200 || h->status == 204 || h->status == 304)
@@ -450,6 +469,8 @@ int head_parse_response(struct str bytes, bool to_head, struct head *h, const ch
                      : !length       ? FRAMING_CLOSE
                      : h->length > 0 ? FRAMING_LENGTH
                                      : FRAMING_NONE;
+    h->upgrade_protocol = upgrade_protocol(h);
+    h->upgrade = h->status == 101 && h->upgrade_protocol.len > 0;
     return 0;
 }
 

@@ -3,7 +3,7 @@
  * Strict: llhttp checks the grammar, our own checks refuse what it lets through (bare LF, folded
  * lines, control bytes, several or signed Content-Length, Transfer-Encoding that is not exactly
  * "chunked"), and both must agree on where the message ends; if they do not, it is refused, never
- * repaired. Pure; the slices live as long as the bytes.
+ * repaired. docs/wire.md lists it all. Pure; the slices live as long as the bytes.
  */
 #ifndef NET_HEAD_H
 #define NET_HEAD_H
@@ -13,34 +13,12 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "net/field.h"
 
-enum { HEAD_FIELDS_MAX = 128, HEAD_TARGET_MAX = 16 * 1024 };
-
-enum field_id { /* those the proxy handles; all others are passed on as they came */
-                FIELD_OTHER,
-                FIELD_CONNECTION,
-                FIELD_CONTENT_LENGTH,
-                FIELD_CONTENT_TYPE,
-                FIELD_DATE,
-                FIELD_EXPECT,
-                FIELD_HOST,
-                FIELD_KEEP_ALIVE,
-                FIELD_PROXY_AUTHENTICATE,
-                FIELD_PROXY_AUTHORIZATION,
-                FIELD_PROXY_CONNECTION,
-                FIELD_TE,
-                FIELD_TRACEPARENT,
-                FIELD_TRACESTATE,
-                FIELD_TRAILER,
-                FIELD_TRANSFER_ENCODING,
-                FIELD_UPGRADE,
-                FIELD_VIA,
-                FIELD_X_FORWARDED_FOR,
-                FIELD_X_FORWARDED_HOST,
-                FIELD_X_FORWARDED_PROTO,
-                FIELD_X_REQUEST_ID,
-                FIELD_X_SLUICE_VERSION,
-                FIELD_ID_COUNT,
+enum {
+    HEAD_FIELDS_MAX = 128,
+    HEAD_TARGET_MAX = 16 * 1024, /* beyond: 414 */
+    HEAD_METHOD_MAX = 32,        /* beyond: 501 */
 };
 
 struct head_field {
@@ -48,14 +26,20 @@ struct head_field {
     struct str name, value; /* value without surrounding space */
     enum field_id id;
     bool hop; /* belongs to this connection only: known hop-by-hop, or nominated by Connection */
+    bool gap; /* space before the colon (answers only): never passed on as it came */
 };
 
 enum framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE };
 
 struct head {
     size_t bytes;  /* of the whole head, the empty line included */
-    uint8_t minor; /* HTTP/1.minor: 0 or 1 */
+    uint8_t minor; /* HTTP/1.minor: 0, or 1 for that and all above (RFC 9110, 2.5) */
     bool keep_alive;
+    bool nominates; /* Connection names fields of the sender's own */
+    bool upgrade;   /* a request that validly asks for an upgrade that can be tunnelled; a 101 that
+                       validly says to what: HTTP/1.1, Connection names it, one protocol. A request
+                       has no body then, is GET or POST, and asks neither for HTTP nor for TLS. */
+    struct str upgrade_protocol; /* of `upgrade`, as it came: "websocket" */
     enum framing framing;
     uint64_t length; /* FRAMING_LENGTH */
     /* request */
@@ -63,8 +47,11 @@ struct head {
     struct str path;           /* of the target, without the query; "*" for OPTIONS * */
     struct str query;          /* with its '?', or empty */
     struct str host;           /* of Host or of an absolute-form target, without the port */
-    struct str authority;      /* the same with its port */
-    bool expect_continue;
+    struct str authority;      /* the same with its port; both empty: HTTP/1.0 without Host */
+    bool expect_continue;      /* HTTP/1.1, and a body follows */
+    bool te_trailers;          /* HTTP/1.1, and TE: trailers was said */
+    bool accepts_event_stream; /* Accept names text/event-stream */
+    int32_t max_forwards;      /* of OPTIONS, > 0; -1: none said */
     /* response */
     int status;
     struct str reason;
@@ -77,9 +64,10 @@ struct head {
  * LF or a NUL, which no head may hold. `from` is how much was looked at before (0 at first). */
 ptrdiff_t head_end(struct str bytes, size_t from);
 
-/* Both take exactly the bytes that head_end found. 0, or the status to refuse with: 400, 414, 431,
- * 501, 505 for requests; 502 for responses. *ret_why (static text) says what was wrong. */
-int head_parse_request(struct str bytes, struct head *ret, const char **ret_why);
+/* Both take exactly the bytes that head_end found. 0, or the status to refuse with: 400, 414, 417,
+ * 431, 501, 505 for requests; 502 for responses. *ret_why (static text) says what was wrong.
+ * `max_fields`: header lines, at most HEAD_FIELDS_MAX; more: 431. */
+int head_parse_request(struct str bytes, size_t max_fields, struct head *ret, const char **ret_why);
 /* `to_head`: the response answers a HEAD request (and has no body). */
 int head_parse_response(struct str bytes, bool to_head, struct head *ret, const char **ret_why);
 

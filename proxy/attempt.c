@@ -182,6 +182,7 @@ void attempt_start(struct exchange *ex, struct str *body)
         pool_drop(ex->up);
         ex->up = NULL;
         *body = begin;
+        body_deinit(&ex->request);
         ex->request = request;
         if (!reused || !take_connection(ex, false, &status)) {
             connect_failed(ex, reused ? status : (int)written);

@@ -129,7 +129,8 @@ static bool feed_head(struct client *c, struct str *bytes, size_t scanned)
     }
     if (end == 0)
         return false;
-    int status = head_parse_request((struct str){bytes->ptr, (size_t)end}, &w->request_head, &why);
+    int status = head_parse_request((struct str){bytes->ptr, (size_t)end}, HEAD_FIELDS_MAX,
+                                    &w->request_head, &why);
     if (status != 0) {
         refuse(c, status, why);
         return false;

@@ -112,6 +112,8 @@ static struct client *finish(struct exchange *ex, enum outcome_kind result)
     list_remove(&ex->link);
     stat_add(&w->stats.requests_active, -1);
     c->exchange = NULL;
+    body_deinit(&ex->request);
+    body_deinit(&ex->response);
     put_back(w, ex);
     return c;
 }
@@ -164,12 +166,15 @@ void exchange_complete(struct exchange *ex, bool surplus, const struct body_out 
     attempt_settle(ex, kind,
                    ex->upstream_keep_alive && !surplus && !body_coming && !ex->upload_broken &&
                        stream_pending(&ex->up->stream) == 0);
+    struct body response = ex->response; /* its trailers are in `last` */
+    ex->response = (struct body){.bytes = response.bytes};
     struct client *c = finish(ex, kind);
     /* Counted before the last bytes go out: who has the whole answer finds it in the metrics. */
     if (last->count > 0 && stream_write(&c->stream, last->bufs, last->count) < 0)
         client_cut(c);
     else
         client_done(c, keep, body_coming);
+    body_deinit(&response);
 }
 
 void exchange_client_end(struct exchange *ex, int status)
@@ -227,11 +232,13 @@ static void fill(struct exchange *ex, struct client *c, const struct route *rout
     ex->route = route;
     ex->to_head = str_eq(h->method, STR("HEAD"));
     ex->http10 = h->minor == 0;
+    ex->te_trailers = h->te_trailers;
     ex->client_keep_alive = h->keep_alive;
     ex->bare = h->framing == FRAMING_NONE && idempotent(h->method);
     ex->start_ns = ex->attempt_ns = ex->progress_ns = w->loop.now_ns;
     ex->connect_ns = -1;
     body_init(&ex->request, h->framing, h->length);
+    ex->request.drop_trailers = !forward_request_trailers(h);
     ex->request_as = h->framing;
     ex->request_done_ns = ex->start_ns;
     forward_request_id(h, &w->rng, ex->request_id);
@@ -242,7 +249,8 @@ static void fill(struct exchange *ex, struct client *c, const struct route *rout
         .peer = str_from(c->peer),
         .authority = str_from(route->versions[VARIANT_STABLE].endpoints[0].authority),
         .request_id = ex->request_id};
-    forward_request_head(&r, &ex->head);
+    size_t host_at;
+    forward_request_head(&r, &ex->head, &host_at);
     list_init(&ex->link);
 }
 

@@ -35,6 +35,7 @@ struct exchange {
     uint8_t interim; /* 1xx heads seen */
     bool bare;       /* idempotent and without a body: may be sent again on a stale connection */
     bool to_head, http10, client_keep_alive;
+    bool te_trailers; /* the client said that it takes trailer fields */
     bool keep_announced; /* the answer's head did not say `Connection: close` */
     bool upload_broken;  /* the endpoint stopped taking the request; its answer may still come */
     bool upstream_keep_alive, half_closed;

@@ -2,7 +2,10 @@
 #include "proxy/forward.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
 
+#include "base/check.h"
 #include "net/serve.h"
 
 bool forward_request_id(const struct head *h, struct rng *rng, char to[static REQUEST_ID_MAX + 1])
@@ -59,21 +62,47 @@ static bool traceparent_valid(struct str v)
     return lower_hex((struct str){v.ptr + 53, 2}, &zero);
 }
 
-/* Copies the lines for which drop[id] is false and that do not belong to the connection. */
+static void add_field(struct str name, struct str value, struct strbuf *out)
+{
+    strbuf_add(out, name);
+    strbuf_add(out, value);
+    strbuf_add(out, STR("\r\n"));
+}
+
+/* The policy sets or removes this header, so that the client's own does not pass. */
+static bool overridden(const struct policy_upstream *u, struct str name)
+{
+    if (u == NULL)
+        return false;
+    for (size_t i = 0; i < u->set_header_count; i++)
+        if (str_ieq(name, str_from(u->set_headers[i].name)))
+            return true;
+    for (size_t i = 0; i < u->remove_header_count; i++)
+        if (str_ieq(name, str_from(u->remove_headers[i])))
+            return true;
+    return false;
+}
+
+/* Copies the lines for which drop[id] is false, that do not belong to the connection, and that the
+ * policy (`u`, for requests) has no opinion about. */
 static void add_lines(const struct head *h, const bool drop[static FIELD_ID_COUNT],
-                      struct strbuf *out)
+                      const struct policy_upstream *u, struct strbuf *out)
 {
     struct str run = {NULL, 0};
 
     for (size_t i = 0; i < h->count; i++) {
         const struct head_field *f = &h->fields[i];
-        if (f->hop || drop[f->id]) {
-            strbuf_add(out, run);
-            run = (struct str){NULL, 0};
-        } else if (run.ptr == NULL) {
-            run = f->line;
-        } else {
+        bool copied = !f->hop && !drop[f->id] && !f->gap &&
+                      (f->id == FIELD_CONTENT_LENGTH || !overridden(u, f->name));
+        if (copied && run.ptr != NULL) {
             run.len += f->line.len;
+            continue;
+        }
+        strbuf_add(out, run);
+        run = copied ? f->line : (struct str){NULL, 0};
+        if (f->gap && !f->hop && !drop[f->id]) {
+            strbuf_add(out, f->name);
+            add_field(STR(": "), f->value, out);
         }
     }
     strbuf_add(out, run);
@@ -86,7 +115,7 @@ static void add_joined(const struct head *h, enum field_id id, struct str name, 
     strbuf_add(out, name);
     if (h->index[id] != 0) {
         for (size_t i = h->index[id] - 1; i < h->count; i++) {
-            if (h->fields[i].id != id || h->fields[i].value.len == 0)
+            if (h->fields[i].id != id || h->fields[i].value.len == 0 || h->fields[i].hop)
                 continue;
             strbuf_add(out, h->fields[i].value);
             strbuf_add(out, STR(", "));
@@ -96,47 +125,134 @@ static void add_joined(const struct head *h, enum field_id id, struct str name, 
     strbuf_add(out, STR("\r\n"));
 }
 
-static void add_field(struct str name, struct str value, struct strbuf *out)
+static void add_via(const struct head *h, struct strbuf *out)
 {
-    strbuf_add(out, name);
-    strbuf_add(out, value);
+    add_joined(h, FIELD_VIA, STR("Via: "), h->minor == 1 ? STR("1.1 sluice") : STR("1.0 sluice"),
+               out);
+}
+
+/* What a trusted proxy said of the outside, or what we saw ourselves. */
+static void add_claim(const struct forward_request *r, enum field_id id, struct str name,
+                      struct str seen, struct strbuf *out)
+{
+    const struct head_field *f = r->trusted ? head_get(r->head, id) : NULL;
+    struct str value = f != NULL && !f->hop && f->value.len > 0 ? f->value : seen;
+
+    if (value.len > 0)
+        add_field(name, value, out);
+}
+
+static const struct policy_upstream *policy_of(const struct forward_request *r)
+{
+    const struct policy_upstream *u = r->upstream;
+
+    return u != NULL && u->set_header_count + u->remove_header_count > 0 ? u : NULL;
+}
+
+/* Fields that a proxy says in its own name, unless the policy has other plans for them. */
+static void add_own(const struct forward_request *r, struct strbuf *out)
+{
+    const struct policy_upstream *u = policy_of(r);
+    const struct head *h = r->head;
+
+    if (!overridden(u, STR("x-forwarded-for"))) {
+        if (r->trusted)
+            add_joined(h, FIELD_X_FORWARDED_FOR, STR("X-Forwarded-For: "), r->peer, out);
+        else
+            add_field(STR("X-Forwarded-For: "), r->peer, out);
+    }
+    if (!overridden(u, STR("x-forwarded-proto")))
+        add_claim(r, FIELD_X_FORWARDED_PROTO, STR("X-Forwarded-Proto: "),
+                  r->secure ? STR("https") : STR("http"), out);
+    if (!overridden(u, STR("x-forwarded-host")))
+        add_claim(r, FIELD_X_FORWARDED_HOST, STR("X-Forwarded-Host: "), h->authority, out);
+    if (!overridden(u, STR("x-request-id")))
+        add_field(STR("X-Request-Id: "), str_from(r->request_id), out);
+    if (!overridden(u, STR("via")))
+        add_via(h, out);
+    for (size_t i = 0; u != NULL && i < u->set_header_count; i++) {
+        strbuf_add(out, str_from(u->set_headers[i].name));
+        add_field(STR(": "), str_from(u->set_headers[i].value), out);
+    }
+}
+
+static void add_host(const struct forward_request *r, struct strbuf *out, size_t *ret_host_at)
+{
+    struct str host = r->head->authority.len > 0 ? r->head->authority : r->authority;
+    enum upstream_host mode = r->upstream == NULL ? UPSTREAM_HOST_PRESERVE : r->upstream->host;
+
+    strbuf_add(out, STR("Host: "));
+    *ret_host_at = mode == UPSTREAM_HOST_ENDPOINT ? out->len : 0;
+    if (mode == UPSTREAM_HOST_NAME)
+        strbuf_add(out, str_from(r->upstream->host_name));
+    else if (mode == UPSTREAM_HOST_PRESERVE)
+        strbuf_add(out, host);
     strbuf_add(out, STR("\r\n"));
 }
 
-void forward_request_head(const struct forward_request *r, struct strbuf *out)
+/* Connection and what it names: said to the upstream in our own name. */
+static void add_connection(const struct forward_request *r, struct strbuf *out)
+{
+    const struct head *h = r->head;
+    bool upgrade = r->upgrade && h->upgrade;
+
+    if (upgrade)
+        add_field(STR("Upgrade: "), h->upgrade_protocol, out);
+    if (h->te_trailers)
+        strbuf_add(out, STR("TE: trailers\r\n"));
+    if (upgrade || h->te_trailers)
+        add_field(STR("Connection: "),
+                  !upgrade         ? STR("TE")
+                  : h->te_trailers ? STR("Upgrade, TE")
+                                   : STR("Upgrade"),
+                  out);
+}
+
+bool forward_request_trailers(const struct head *h)
+{
+    return h->framing == FRAMING_CHUNKED && !h->nominates;
+}
+
+bool forward_response_trailers(const struct head *h, bool wanted)
+{
+    return h->framing == FRAMING_CHUNKED && !h->nominates && wanted;
+}
+
+void forward_request_head(const struct forward_request *r, struct strbuf *out, size_t *ret_host_at)
 {
     const struct head *h = r->head;
     const struct head_field *trace = head_get(h, FIELD_TRACEPARENT);
     bool drop[FIELD_ID_COUNT] = {
+        [FIELD_ACCEPT_ENCODING] = r->plain_stream,
+        [FIELD_EXPECT] = !h->expect_continue,
+        [FIELD_FORWARDED] = !r->trusted,
         [FIELD_HOST] = true,
+        [FIELD_MAX_FORWARDS] = h->max_forwards >= 0,
+        [FIELD_TRAILER] = !forward_request_trailers(h),
         [FIELD_VIA] = true,
         [FIELD_X_FORWARDED_FOR] = true,
         [FIELD_X_FORWARDED_HOST] = true,
+        [FIELD_X_FORWARDED_OTHER] = !r->trusted,
         [FIELD_X_FORWARDED_PROTO] = true,
         [FIELD_X_REQUEST_ID] = true,
     };
-    struct str authority = h->authority.len > 0 ? h->authority : r->authority;
 
     if (trace != NULL && !traceparent_valid(trace->value))
         drop[FIELD_TRACEPARENT] = drop[FIELD_TRACESTATE] = true;
-    drop[FIELD_EXPECT] = !h->expect_continue;
 
     strbuf_add(out, h->method);
     strbuf_add_char(out, ' ');
     strbuf_add(out, h->path);
     strbuf_add(out, h->query);
     strbuf_add(out, STR(" HTTP/1.1\r\n"));
-    add_field(STR("Host: "), authority, out);
-    add_lines(h, drop, out);
+    add_host(r, out, ret_host_at);
+    add_lines(h, drop, policy_of(r), out);
     if (h->framing == FRAMING_CHUNKED)
         strbuf_add(out, STR("Transfer-Encoding: chunked\r\n"));
-    add_joined(h, FIELD_X_FORWARDED_FOR, STR("X-Forwarded-For: "), r->peer, out);
-    strbuf_add(out, STR("X-Forwarded-Proto: http\r\n"));
-    if (h->authority.len > 0)
-        add_field(STR("X-Forwarded-Host: "), h->authority, out);
-    add_field(STR("X-Request-Id: "), str_from(r->request_id), out);
-    add_joined(h, FIELD_VIA, STR("Via: "), h->minor == 1 ? STR("1.1 sluice") : STR("1.0 sluice"),
-               out);
+    if (h->max_forwards > 0)
+        strbuf_addf(out, "Max-Forwards: %" PRId32 "\r\n", h->max_forwards - 1);
+    add_connection(r, out);
+    add_own(r, out);
     strbuf_add(out, STR("\r\n"));
 }
 
@@ -152,36 +268,69 @@ static void add_status_line(const struct head *h, struct strbuf *out)
     strbuf_add(out, STR("\r\n"));
 }
 
+static bool passes(const struct head *h, enum field_id id)
+{
+    const struct head_field *f = head_get(h, id);
+
+    return f != NULL && !f->hop;
+}
+
 void forward_response_head(const struct forward_response *r, struct strbuf *out)
 {
     const struct head *h = r->head;
-    bool drop[FIELD_ID_COUNT] = {[FIELD_VIA] = true,
-                                 [FIELD_X_SLUICE_VERSION] = true,
-                                 [FIELD_CONTENT_LENGTH] = h->status == 204}; /* RFC 9110, 8.6 */
+    bool upgrade = r->upgrade && h->upgrade;
+    bool drop[FIELD_ID_COUNT] = {
+        [FIELD_CONTENT_LENGTH] = h->status == 204 || h->status < 200, /* RFC 9110, 8.6 */
+        [FIELD_TRAILER] = r->framing != FRAMING_CHUNKED || !r->trailers,
+        [FIELD_VIA] = true,
+        [FIELD_X_SLUICE_VERSION] = true,
+    };
 
     add_status_line(h, out);
-    add_lines(h, drop, out);
+    add_lines(h, drop, NULL, out);
     if (r->framing == FRAMING_CHUNKED)
         strbuf_add(out, STR("Transfer-Encoding: chunked\r\n"));
+    if (r->date.len > 0 && !passes(h, FIELD_DATE))
+        add_field(STR("Date: "), r->date, out);
     add_field(STR("x-sluice-version: "), str_from(r->version), out);
-    if (h->index[FIELD_X_REQUEST_ID] == 0)
+    if (!passes(h, FIELD_X_REQUEST_ID))
         add_field(STR("X-Request-Id: "), str_from(r->request_id), out);
-    add_joined(h, FIELD_VIA, STR("Via: "), h->minor == 1 ? STR("1.1 sluice") : STR("1.0 sluice"),
-               out);
-    if (r->close)
+    add_via(h, out);
+    if (upgrade) {
+        add_field(STR("Upgrade: "), h->upgrade_protocol, out);
+        strbuf_add(out, STR("Connection: Upgrade\r\n"));
+    } else if (r->close) {
         strbuf_add(out, STR("Connection: close\r\n"));
-    else if (r->keep_alive_10)
+    } else if (r->keep_alive_10) {
         strbuf_add(out, STR("Connection: keep-alive\r\n"));
+    }
     strbuf_add(out, STR("\r\n"));
 }
 
 void forward_interim_head(const struct head *h, struct strbuf *out)
 {
-    static const bool drop[FIELD_ID_COUNT] = {[FIELD_CONTENT_LENGTH] = true};
+    static const bool drop[FIELD_ID_COUNT] = {
+        [FIELD_CONTENT_LENGTH] = true, [FIELD_TRAILER] = true, [FIELD_X_SLUICE_VERSION] = true};
 
     add_status_line(h, out);
-    add_lines(h, drop, out);
+    add_lines(h, drop, NULL, out);
     strbuf_add(out, STR("\r\n"));
+}
+
+struct str forward_date(int64_t unix_s, char to[static FORWARD_DATE_MAX])
+{
+    static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    time_t t = (time_t)unix_s;
+    struct tm tm;
+    char text[80];
+
+    CHECK(gmtime_r(&t, &tm) != NULL);
+    snprintf(text, sizeof(text), "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday],
+             tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    str_copy(to, FORWARD_DATE_MAX, str_from(text));
+    return str_from(to);
 }
 
 static void add_error_body(const struct forward_error *e, struct strbuf *body)
@@ -214,6 +363,8 @@ void forward_error(const struct forward_error *e, struct strbuf *out)
         add_field(STR("X-Request-Id: "), str_from(e->request_id), out);
     if (e->retry_after_s > 0)
         strbuf_addf(out, "Retry-After: %d\r\n", e->retry_after_s);
+    if (e->date.len > 0)
+        add_field(STR("Date: "), e->date, out);
     strbuf_add(out, STR("Via: 1.1 sluice\r\n"));
     if (e->close)
         strbuf_add(out, STR("Connection: close\r\n"));

@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "base/strbuf.h"
 #include "net/head.h"
+#include "policies/policy.h"
 
 enum { REQUEST_ID_MAX = 128 };
 
@@ -22,20 +23,35 @@ bool forward_request_id(const struct head *, struct rng *, char to[static REQUES
 
 struct forward_request {
     const struct head *head;
-    struct str peer;      /* the client's address */
+    struct str peer;      /* the address that connected */
     struct str authority; /* Host for clients that sent none */
     const char *request_id;
+    const struct policy_upstream *upstream; /* host mode, headers to set and remove; NULL: as is */
+    bool secure;                            /* the client's side is TLS */
+    bool trusted;      /* the peer is a trusted proxy: what it says of the outside is kept */
+    bool upgrade;      /* passes Connection: Upgrade and Upgrade on (only where head->upgrade) */
+    bool plain_stream; /* Accept-Encoding is left out, so that a stream can be looked at */
 };
 /* The head for the upstream, appended to `out`. A valid traceparent passes as it came (sluice adds
  * no span of its own); an invalid one is dropped together with tracestate, as W3C Trace Context
- * asks. */
-void forward_request_head(const struct forward_request *, struct strbuf *out);
+ * asks.
+ * With upstream.host = endpoint the value of Host is left out and *ret_host_at is where in `out` it
+ * belongs; otherwise *ret_host_at is 0. */
+void forward_request_head(const struct forward_request *, struct strbuf *out, size_t *ret_host_at);
+
+/* Whether a chunked request's trailer fields pass (else body.drop_trailers). */
+bool forward_request_trailers(const struct head *request);
+/* Whether a response's do: `wanted` is the request's te_trailers. */
+bool forward_response_trailers(const struct head *response, bool wanted);
 
 struct forward_response {
     const struct head *head;
     const char *version, *request_id;
     enum framing framing;      /* towards the client */
     bool close, keep_alive_10; /* Connection: close; Connection: keep-alive for HTTP/1.0 */
+    bool trailers;             /* the body's trailer fields pass, and with them Trailer */
+    bool upgrade;              /* 101: Connection: Upgrade and Upgrade pass */
+    struct str date;           /* for a response without Date (RFC 9110, 6.6.1); empty: none */
 };
 void forward_response_head(const struct forward_response *, struct strbuf *out);
 /* A 1xx head without hop-by-hop fields. */
@@ -48,8 +64,13 @@ struct forward_error {
     const char *version;        /* the version that was tried, or NULL */
     bool close, to_head;        /* to_head: the answer to HEAD has no body */
     int retry_after_s;          /* 0: no Retry-After */
+    struct str date;            /* empty: none */
 };
 /* A whole answer of our own, head and JSON body. */
 void forward_error(const struct forward_error *, struct strbuf *out);
+
+enum { FORWARD_DATE_MAX = 30 };
+/* "Fri, 20 Nov 2026 21:46:27 GMT" (RFC 9110, 5.6.7). Returns `to` as a slice. */
+struct str forward_date(int64_t unix_s, char to[static FORWARD_DATE_MAX]);
 
 #endif

@@ -88,12 +88,14 @@ static void respond(struct exchange *ex, const struct head *h, struct str rest)
     ex->response_as = frame_for_client(ex, h);
     ex->upstream_keep_alive = h->keep_alive && h->framing != FRAMING_CLOSE;
     body_init(&ex->response, h->framing, h->length);
+    ex->response.drop_trailers = !forward_response_trailers(h, ex->te_trailers);
     bool keep = client_keeps_alive(ex);
     struct forward_response r = {
         .head = h,
         .version = ex->route->versions[ex->variant].version,
         .request_id = ex->request_id,
         .framing = ex->response_as,
+        .trailers = !ex->response.drop_trailers,
         .close = !keep,
         .keep_alive_10 = keep && ex->http10,
     };

@@ -70,18 +70,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (end <= 0)
         return 0;
     struct str head = {bytes.ptr, (size_t)end};
-    int status = head_parse_request(head, &h, &why);
+    int status = head_parse_request(head, HEAD_FIELDS_MAX, &h, &why);
     CHECK(status == 0 || (status >= 400 && status <= 505));
     if (status != 0)
         return 0;
     strbuf_init(&out, 4 * 1024 * 1024);
     struct forward_request r = {
         .head = &h, .peer = STR("192.0.2.1"), .authority = STR("up:1"), .request_id = "id"};
-    forward_request_head(&r, &out);
+    size_t host_at;
+    forward_request_head(&r, &out, &host_at);
     struct str sent = strbuf_str(&out);
     CHECK(!out.overflow);
     CHECK(head_end(sent, 0) == (ptrdiff_t)sent.len); /* one head, nothing behind it */
-    status = head_parse_request(sent, &forwarded, &why);
+    status = head_parse_request(sent, HEAD_FIELDS_MAX, &forwarded, &why);
     CHECK(status == 0 || status == 431); /* a head of just the most lines grows by ours */
     if (status == 0) {
         CHECK(str_eq(forwarded.method, h.method));
