@@ -47,7 +47,8 @@ static void describe_file(const struct policy_set *set, const char *path, struct
     if (configures) {
         strbuf_addf(out, "%sconfiguration: ", count > 1 ? "\n  " : " (");
         for (size_t i = 0; i < config->listen_count; i++)
-            strbuf_addf(out, "%s%s", i == 0 ? "listens on " : ", ", config->listen[i].text);
+            strbuf_addf(out, "%s%s%s", i == 0 ? "listens on " : ", ", config->listen[i].text,
+                        config->listen[i].tls != NULL ? " (TLS)" : "");
         strbuf_addf(out, "; admin %s", config->admin.text);
         told++;
     }

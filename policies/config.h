@@ -21,7 +21,7 @@ enum client_auth { CLIENT_AUTH_NONE, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRED 
 struct config_tls {
     const struct config_certificate *certificates; /* the first is the default, others by SNI */
     size_t count;                                  /* 1..CERTIFICATES_MAX */
-    const char *client_ca;                         /* NULL: clients are not asked */
+    const char *client_ca;                         /* NULL iff CLIENT_AUTH_NONE */
     enum client_auth client_auth;
     struct source_pos at;
 };
@@ -49,6 +49,8 @@ enum client_eof {
 };
 
 enum access_log_errors { ACCESS_LOG_ERRORS_ALL, ACCESS_LOG_ERRORS_SAMPLED };
+
+struct named_file;
 
 struct config {
     const struct config_address *listen; /* default 127.0.0.1:8080 */
@@ -82,7 +84,8 @@ struct config {
     struct config_address admin; /* default 127.0.0.1:9900 */
     const char *policies;        /* a folder or a file, or NULL; relative to the config's folder */
     struct source_pos policies_at;
-    const char *file; /* NULL: defaults */
+    const char *file;               /* NULL: defaults */
+    const struct named_file *files; /* that it names; policies/named_file.h */
     struct arena *arena;
 };
 

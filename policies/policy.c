@@ -4,7 +4,6 @@
 #include "policies/policy.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
@@ -30,15 +29,6 @@ static const struct schema_binding bindings[] = {
     SCHEMA_BIND("analysis.hard_down.over", struct policy, analysis.hard_down_over_ns),
     SCHEMA_BIND("analysis.on_undecided", struct policy, analysis.on_undecided),
     SCHEMA_BIND("analysis.max_hold", struct policy, analysis.max_hold_ns),
-    SCHEMA_BIND("upstream.connect_timeout", struct policy, upstream.connect_timeout_ns),
-    SCHEMA_BIND("upstream.first_byte_timeout", struct policy, upstream.first_byte_timeout_ns),
-    SCHEMA_BIND("upstream.idle_timeout", struct policy, upstream.idle_timeout_ns),
-    SCHEMA_BIND("upstream.total_timeout", struct policy, upstream.total_timeout_ns),
-    SCHEMA_BIND("upstream.retries.max", struct policy, upstream.retries_max),
-    SCHEMA_BIND("upstream.retries.budget", struct policy, upstream.retries_budget),
-    SCHEMA_BIND("upstream.max_requests", struct policy, upstream.max_requests),
-    SCHEMA_BIND("upstream.queue.max", struct policy, upstream.queue_max),
-    SCHEMA_BIND("upstream.queue.timeout", struct policy, upstream.queue_timeout_ns),
     SCHEMA_BIND("protocol", struct policy, protocol),
     SCHEMA_BIND("shield", struct policy, shield),
     SCHEMA_BIND("on_rollback.drain", struct policy, rollback_drain_ns),
@@ -158,48 +148,6 @@ static void check_max_hold(struct policy_reader *r, struct yaml_node *root, cons
                      units_duration_text(p->analysis.max_hold_ns, max));
 }
 
-/* A timeout is never longer than the whole: written so it is a mistake, by default it is cut. */
-static void check_part(struct policy_reader *r, struct yaml_node *root, const char *part,
-                       int64_t *part_ns, int64_t total_ns)
-{
-    const struct yaml_node *n = yaml_find(root, part);
-    char part_text[UNITS_TEXT_MAX], total_text[UNITS_TEXT_MAX], hint[160];
-
-    if (*part_ns <= total_ns || (n != NULL && n->bad))
-        return;
-    if (n == NULL) {
-        *part_ns = total_ns;
-        return;
-    }
-    snprintf(hint, sizeof(hint), "raise upstream.total_timeout, or lower %s", part);
-    diagnostics_addf(r->errors, n->at, hint, "%s (%s) is longer than total_timeout (%s)",
-                     part + strlen("upstream."), units_duration_text(*part_ns, part_text),
-                     units_duration_text(total_ns, total_text));
-}
-
-static void check_timeouts(struct policy_reader *r, struct yaml_node *root, struct policy *p)
-{
-    struct policy_upstream *u = &p->upstream;
-    const struct yaml_node *total = yaml_find(root, "upstream.total_timeout");
-
-    if (total != NULL && total->bad)
-        return;
-    check_part(r, root, "upstream.connect_timeout", &u->connect_timeout_ns, u->total_timeout_ns);
-    check_part(r, root, "upstream.first_byte_timeout", &u->first_byte_timeout_ns,
-               u->total_timeout_ns);
-    check_part(r, root, "upstream.idle_timeout", &u->idle_timeout_ns, u->total_timeout_ns);
-    check_part(r, root, "upstream.queue.timeout", &u->queue_timeout_ns, u->total_timeout_ns);
-    for (size_t i = 0; i < p->analysis.criteria_count; i++) {
-        const struct policy_criterion *k = &p->analysis.criteria[i];
-        struct source_pos at = {root->at.file, k->at.line, k->at.column};
-        char text[UNITS_TEXT_MAX];
-        if (k->metric == METRIC_LATENCY && k->limit_ns >= u->total_timeout_ns)
-            diagnostics_warnf(r->errors, at, "lower the limit, or raise upstream.total_timeout",
-                              "\"%s\" can never be broken: total_timeout is %s", k->name,
-                              units_duration_text(u->total_timeout_ns, text));
-    }
-}
-
 static void read_all(struct policy_reader *r, struct yaml_node *root, struct policy *p)
 {
     struct yaml_node *canary = yaml_get(root, STR("canary"));
@@ -212,14 +160,14 @@ static void read_all(struct policy_reader *r, struct yaml_node *root, struct pol
     policy_read_version(r, VARIANT_CANARY, canary, &p->versions[VARIANT_CANARY]);
     policy_read_steps(r, yaml_get(root, STR("steps")), p);
     schema_fill(&schema_policy, "", root, bindings, ARRAY_LEN(bindings), p->arena, p);
-    p->upstream.tls.verify = true;
+    policy_read_upstream(r, root, p);
     policy_read_criteria(r, yaml_find(root, "analysis.criteria"), &p->analysis);
     if (r->cut)
         return; /* what it would be compared with may stand behind the cut */
     if (canary != NULL)
         check_versions(r, canary, p);
     check_max_hold(r, root, p);
-    check_timeouts(r, root, p);
+    policy_check_timeouts(r, root, p);
 }
 
 int policy_from_yaml(const char *path, struct yaml_node *root, struct policy **ret,

@@ -21,10 +21,12 @@ enum {
     ROLLOUT_NAME_MAX = 63,
     VERSION_MAX = 128, /* bytes of a version label, without terminator */
     STEPS_MAX = 32,
-    CRITERIA_MAX = 16,      /* expanded: one per metric, test and quantile */
-    ENDPOINTS_MAX = 256,    /* per version */
-    MATCH_ITEMS_MAX = 256,  /* per list of `match` */
-    WEIGHT_FULL_BP = 10000, /* 100 % */
+    CRITERIA_MAX = 16,                 /* expanded: one per metric, test and quantile */
+    ENDPOINTS_MAX = 256,               /* per version */
+    MATCH_ITEMS_MAX = 256,             /* per list of `match` */
+    REQUEST_HEADERS_MAX = 64,          /* to set, and as many to remove */
+    REQUEST_HEADERS_BYTES_MAX = 16384, /* of all names and values that are set */
+    WEIGHT_FULL_BP = 10000,            /* 100 % */
 };
 
 struct policy_endpoint {
@@ -148,6 +150,8 @@ struct policy_upstream {
     int64_t queue_timeout_ns;
 };
 
+struct named_file;
+
 struct policy {
     const char *name;
     bool start_auto; /* start: auto; false: manual */
@@ -162,7 +166,8 @@ struct policy {
     struct policy_upstream upstream;
     const char *file; /* the path it came from */
     struct source_pos at;
-    struct arena *arena; /* owns all of it; internal */
+    const struct named_file *files; /* that it names; policies/named_file.h */
+    struct arena *arena;            /* owns all of it; internal */
 };
 
 /* How many conditions there are beside host and path: the last tie-break between rollouts. */

@@ -27,6 +27,9 @@ void policy_read_match(struct policy_reader *, struct yaml_node *, struct policy
 void policy_read_version(struct policy_reader *, enum variant, struct yaml_node *,
                          struct policy_version *);
 void policy_read_steps(struct policy_reader *, struct yaml_node *, struct policy *);
+void policy_read_upstream(struct policy_reader *, struct yaml_node *root, struct policy *);
 void policy_read_criteria(struct policy_reader *, struct yaml_node *, struct policy_analysis *);
+/* After the criteria, which are compared with the timeouts. */
+void policy_check_timeouts(struct policy_reader *, struct yaml_node *root, struct policy *);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "policies/named_file.h"
 #include "policies/policy_ties.h"
 #include "policies/schema.h"
 #include "policies/source.h"
@@ -181,6 +182,31 @@ static void check_ties(struct set_loader *l)
     free(ties);
 }
 
+/* --- files that are named --- */
+
+static void check_files(struct set_loader *l, const struct named_file *files)
+{
+    for (const struct named_file *f = files; f != NULL; f = f->next) {
+        int error = source_try(f->path);
+        if (error != 0)
+            diagnostics_addf(l->errors, error_pos(l, f->at),
+                             error == ENOENT || error == ENOTDIR
+                                 ? "a path is relative to the folder of the file that names it"
+                             : error == EACCES || error == EPERM
+                                 ? "make it readable for the user that runs sluice"
+                                 : NULL,
+                             "%s: cannot read %s: %s", f->key, f->path, strerror(error));
+    }
+}
+
+static void check_all_files(struct set_loader *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        check_files(l, l->policies[i]->files);
+    if (l->config != NULL)
+        check_files(l, l->config->files);
+}
+
 /* --- the set --- */
 
 static void free_loaded(struct set_loader *l)
@@ -191,22 +217,17 @@ static void free_loaded(struct set_loader *l)
     config_free(l->config);
 }
 
-/* The path that `policies:` names: relative to the folder of the configuration. */
 static void load_configured(struct set_loader *l)
 {
     const struct config *c = l->config;
-    const char *slash = c->file == NULL ? NULL : strrchr(c->file, '/');
+    struct arena arena;
 
     if (c->policies == NULL)
         return;
-    bool absolute = c->policies[0] == '/' || slash == NULL;
-    char *path = xmalloc(strlen(c->policies) + (absolute ? 0 : (size_t)(slash - c->file) + 1) + 1);
-    path[0] = '\0';
-    if (!absolute)
-        strncat(path, c->file, (size_t)(slash - c->file) + 1);
-    strcat(path, c->policies);
-    source_load(&l->source, path, error_pos(l, c->policies_at));
-    free(path);
+    arena_init(&arena);
+    source_load(&l->source, named_file_path(&arena, c->file, str_from(c->policies)),
+                error_pos(l, c->policies_at));
+    arena_deinit(&arena);
 }
 
 static struct policy_set *new_set(struct set_loader *l, uint64_t generation)
@@ -234,6 +255,7 @@ int policy_set_load(const char *const *paths, size_t path_count, uint64_t genera
         load_configured(&l);
     check_names(&l);
     check_ties(&l);
+    check_all_files(&l);
     source_loader_deinit(&l.source);
     diagnostics_sort(reterr);
     if (!diagnostics_ok(reterr)) {

@@ -41,8 +41,9 @@ struct str source_files_text(const struct source_files *, const char *path);
 
 /* Loads files and folders (a folder: its *.yaml and *.yml, sorted by name; YAML files may hold
  * several documents). Files are recognised by their top-level key (`rollout:` = policy). At most
- * one configuration. Checks across files: duplicate rollout names, ties in match. With no policy
- * at all the set is empty, which is not an error here.
+ * one configuration. Checks across files: duplicate rollout names, ties in match; and that every
+ * file a document names (a certificate, a key) can be read. With no policy at all the set is empty,
+ * which is not an error here.
  *
  * Returns 0 and *ret (reference 1), or -EINVAL with every error in `reterr`. `sources` receives
  * the texts (caller deinits) and must outlive reterr; both in either case. Blocking; any thread. */

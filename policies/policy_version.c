@@ -29,47 +29,66 @@ static const char *read_label(struct policy_reader *r, const struct yaml_node *n
     return arena_strdup(r->arena, n->text);
 }
 
-/* Takes "http://" and one trailing "/" away. False when an error was added. */
-static bool strip_url(struct policy_reader *r, const struct yaml_node *n, struct str *ret)
+static const struct scheme {
+    const char *text;
+    uint16_t port;
+    bool tls;
+} schemes[] = {{"http://", 80, false}, {"https://", 443, true}};
+
+static const struct scheme *find_scheme(struct str url)
+{
+    for (size_t i = 0; i < ARRAY_LEN(schemes); i++)
+        if (str_starts_with(url, str_from(schemes[i].text)))
+            return &schemes[i];
+    return NULL;
+}
+
+static void report_scheme(struct policy_reader *r, const struct yaml_node *n)
 {
     char shown[YAML_SHOWN_MAX], hint[160];
-    struct str s = n->text;
     struct address a;
 
-    yaml_shown(s, shown);
-    if (str_starts_with(s, STR("https://"))) {
-        diagnostics_addf(r->errors, n->at, "use http://, inside a network you trust",
-                         "https:// endpoints are not supported yet");
-        return false;
+    yaml_shown(n->text, shown);
+    if (address_parse(n->text, &a) == ADDRESS_OK) {
+        snprintf(hint, sizeof(hint), "write http://%s", shown);
+        diagnostics_addf(r->errors, n->at, hint, "\"%s\" is not a URL", shown);
+    } else {
+        diagnostics_addf(r->errors, n->at, "write http://HOST:PORT or https://HOST:PORT",
+                         "\"%s\" is not an http:// or https:// URL", shown);
     }
-    if (!str_starts_with(s, STR("http://"))) {
-        if (address_parse(s, &a) == ADDRESS_OK) {
-            snprintf(hint, sizeof(hint), "write http://%s", shown);
-            diagnostics_addf(r->errors, n->at, hint, "\"%s\" is not a URL", shown);
-        } else {
-            diagnostics_addf(r->errors, n->at, "write http://HOST:PORT",
-                             "\"%s\" is not an http:// URL", shown);
-        }
-        return false;
+}
+
+/* Takes the scheme and one trailing "/" away. NULL when an error was added. */
+static const struct scheme *strip_url(struct policy_reader *r, const struct yaml_node *n,
+                                      struct str *ret)
+{
+    char shown[YAML_SHOWN_MAX], hint[160];
+    const struct scheme *scheme = find_scheme(n->text);
+
+    if (scheme == NULL) {
+        report_scheme(r, n);
+        return NULL;
     }
-    s = (struct str){s.ptr + 7, s.len - 7};
+    size_t skip = strlen(scheme->text);
+    struct str s = {n->text.ptr + skip, n->text.len - skip};
     if (s.len > 1 && s.ptr[s.len - 1] == '/')
         s.len--;
+    yaml_shown(n->text, shown);
     for (size_t i = 0; i < s.len; i++) {
         if (s.ptr[i] == '/' || s.ptr[i] == '?' || s.ptr[i] == '#') {
-            snprintf(hint, sizeof(hint), "write http://%.*s; the request's own path is kept",
-                     (int)(i < 100 ? i : 100), s.ptr);
+            snprintf(hint, sizeof(hint), "write %s%.*s; the request's own path is kept",
+                     scheme->text, (int)(i < 100 ? i : 100), s.ptr);
             diagnostics_addf(r->errors, n->at, hint, "an endpoint has no path: \"%s\"", shown);
-            return false;
+            return NULL;
         }
         if (s.ptr[i] == '@') {
             diagnostics_addf(r->errors, n->at, "leave out what stands before the @",
                              "an endpoint has no user name: \"%s\"", shown);
-            return false;
+            return NULL;
         }
     }
     *ret = s;
-    return true;
+    return scheme;
 }
 
 static bool read_url(struct policy_reader *r, const struct yaml_node *n, struct policy_endpoint *e)
@@ -78,7 +97,10 @@ static bool read_url(struct policy_reader *r, const struct yaml_node *n, struct 
     struct address a;
     struct str authority;
 
-    if (n == NULL || n->bad || n->kind != YAML_TEXT || !strip_url(r, n, &authority))
+    if (n == NULL || n->bad || n->kind != YAML_TEXT)
+        return false;
+    const struct scheme *scheme = strip_url(r, n, &authority);
+    if (scheme == NULL)
         return false;
     enum address_error error = address_parse(authority, &a);
     if (error == ADDRESS_OK && a.has_port && a.port == 0)
@@ -91,7 +113,8 @@ static bool read_url(struct policy_reader *r, const struct yaml_node *n, struct 
     e->url = arena_strdup(r->arena, n->text);
     e->host = arena_strdup(r->arena, a.host);
     e->authority = arena_strdup(r->arena, authority);
-    e->port = a.has_port ? a.port : 80;
+    e->port = a.has_port ? a.port : scheme->port;
+    e->tls = scheme->tls;
     e->at = policy_reader_keep(r, n->at);
     return true;
 }

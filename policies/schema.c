@@ -124,6 +124,9 @@ bool schema_read(const struct schema_row *row, struct str text, struct schema_va
     case SCHEMA_CHOICE:
         ok = read_choice(row->choices, text, &v.n);
         break;
+    case SCHEMA_BOOL:
+        ok = read_choice("false|true", text, &v.n);
+        break;
     case SCHEMA_TEXT:
     case SCHEMA_LIMIT:
         break;
@@ -167,6 +170,10 @@ static void store(const struct schema_row *row, struct str text, const struct sc
         const char *copy = arena_strdup(arena, v.text);
         CHECK(b->size == sizeof(copy));
         memcpy(to, &copy, sizeof(copy));
+    } else if (row->type == SCHEMA_BOOL) {
+        bool is = v.n != 0;
+        CHECK(b->size == sizeof(is));
+        memcpy(to, &is, sizeof(is));
     } else {
         store_number(v.n, b, to);
     }

@@ -26,6 +26,7 @@ enum schema_type {
     SCHEMA_SIZE,     /* "64KiB" */
     SCHEMA_SHARE,    /* "1%" or 0.01 */
     SCHEMA_WEIGHT,   /* "10%" or 10: percent; basis points inside */
+    SCHEMA_BOOL,     /* true or false */
     SCHEMA_LIMIT,    /* a share or a duration, as its criterion's metric says */
     SCHEMA_TYPE_COUNT,
 };
@@ -65,7 +66,7 @@ extern const struct schema schema_policy, schema_config;
 
 struct schema_value {
     int64_t ns;   /* DURATION */
-    uint64_t n;   /* COUNT, SIZE, WEIGHT (basis points), CHOICE (index) */
+    uint64_t n;   /* COUNT, SIZE, WEIGHT (basis points), CHOICE (index), BOOL */
     double share; /* SHARE */
     struct str text;
 };
@@ -87,7 +88,7 @@ bool schema_read(const struct schema_row *, struct str text, struct schema_value
 
 /* Where a row's value goes in a struct. The field's type is the schema type's: int64_t for
  * durations, uint32_t or uint64_t for counts and sizes, double for shares, const char * for text,
- * an enum for choices. */
+ * an enum for choices, bool. */
 struct schema_binding {
     const char *path;
     size_t offset, size;

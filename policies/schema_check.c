@@ -17,10 +17,14 @@ static void check_text_map(struct checker *c, const struct schema_row *row, stru
 {
     for (struct yaml_node *n = map->first; n != NULL; n = n->next) {
         char name[YAML_SHOWN_MAX];
-        if (n->bad || (n->kind == YAML_TEXT && !yaml_is_null(n)))
+        if (n->bad)
             continue;
-        diagnostics_addf(c->errors, n->at, row->example, "\"%s\" must be text",
-                         yaml_shown(n->key, name));
+        yaml_shown(n->key, name);
+        if (n->kind == YAML_TEXT && !yaml_is_null(n)) {
+            n->bad = !schema_check_line(str_from(name), n, c->errors);
+            continue;
+        }
+        diagnostics_addf(c->errors, n->at, row->example, "\"%s\" must be text", name);
         n->bad = true;
     }
 }

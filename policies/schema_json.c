@@ -146,6 +146,10 @@ static void print_scalar(struct printer *p, bool *first, const struct schema_row
         print_bounds(p, first, row);
         pattern_member(p, first, share_pattern);
         break;
+    case SCHEMA_BOOL:
+        raw_member(p, first, "type", "[\"boolean\", \"string\"]");
+        pattern_member(p, first, "true|false");
+        break;
     case SCHEMA_LIMIT:
         raw_member(p, first, "type", "[\"string\", \"number\"]");
         raw_member(p, first, "exclusiveMinimum", "0");
@@ -196,6 +200,10 @@ static void print_default(struct printer *p, bool *first, const struct schema_ro
 
     if (row->default_text == NULL)
         return;
+    if (row->type == SCHEMA_BOOL) {
+        raw_member(p, first, "default", row->default_text);
+        return;
+    }
     diagnostics_init(&none);
     arena_init(&arena);
     CHECK(yaml_parse("default", str_from(row->default_text), &arena, &node, &none) == 0);

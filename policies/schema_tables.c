@@ -51,11 +51,17 @@ static void print_range(const struct schema_row *row, struct strbuf *out)
 static void print_type(const struct schema_row *row, struct strbuf *out)
 {
     static const char *const names[SCHEMA_TYPE_COUNT] = {
-        [SCHEMA_MAP] = "mapping",    [SCHEMA_TEXT_MAP] = "mapping of text",
-        [SCHEMA_TEXT] = "text",      [SCHEMA_CHOICE] = "",
-        [SCHEMA_COUNT] = "number",   [SCHEMA_DURATION] = "duration",
-        [SCHEMA_SIZE] = "size",      [SCHEMA_SHARE] = "share",
-        [SCHEMA_WEIGHT] = "percent", [SCHEMA_LIMIT] = "share or duration",
+        [SCHEMA_MAP] = "mapping",
+        [SCHEMA_TEXT_MAP] = "mapping of text",
+        [SCHEMA_TEXT] = "text",
+        [SCHEMA_CHOICE] = "",
+        [SCHEMA_COUNT] = "number",
+        [SCHEMA_DURATION] = "duration",
+        [SCHEMA_SIZE] = "size",
+        [SCHEMA_SHARE] = "share",
+        [SCHEMA_WEIGHT] = "percent",
+        [SCHEMA_BOOL] = "`true`, `false`",
+        [SCHEMA_LIMIT] = "share or duration",
     };
 
     if (row->many == SCHEMA_MANY)

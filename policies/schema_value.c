@@ -22,6 +22,7 @@ const char *schema_type_words(const struct schema_row *row)
         [SCHEMA_SIZE] = "a size",
         [SCHEMA_SHARE] = "a share of at most 100%",
         [SCHEMA_WEIGHT] = "a percentage of at most 100%",
+        [SCHEMA_BOOL] = "true or false",
         [SCHEMA_LIMIT] = "a share or a duration",
     };
     return names[row->type];
@@ -99,6 +100,7 @@ static double magnitude(const struct schema_row *row, const struct schema_value 
     case SCHEMA_TEXT_MAP:
     case SCHEMA_TEXT:
     case SCHEMA_CHOICE:
+    case SCHEMA_BOOL:
     case SCHEMA_LIMIT:
     case SCHEMA_TYPE_COUNT:
         break;
@@ -145,18 +147,11 @@ static bool check_range(const struct schema_row *row, const struct yaml_node *no
     return true;
 }
 
-static bool check_text(const struct schema_row *row, const struct yaml_node *node,
-                       struct diagnostics *reterr)
+bool schema_check_line(struct str name, const struct yaml_node *node, struct diagnostics *reterr)
 {
-    struct str leaf = schema_leaf(row);
-
-    if (node->text.len == 0) {
-        diagnostics_addf(reterr, node->at, row->example, "\"" STR_FMT "\" is empty", STR_ARG(leaf));
-        return false;
-    }
     if (node->text.len > TEXT_BYTES_MAX) {
         diagnostics_addf(reterr, node->at, NULL, "\"" STR_FMT "\" is longer than 4096 bytes",
-                         STR_ARG(leaf));
+                         STR_ARG(name));
         return false;
     }
     for (size_t i = 0, taken; i < node->text.len; i += taken) {
@@ -167,13 +162,24 @@ static bool check_text(const struct schema_row *row, const struct yaml_node *nod
             continue;
         if (byte < 0x20 || byte == 0x7f)
             diagnostics_addf(reterr, node->at, "write it on one line, without escapes",
-                             "\"" STR_FMT "\" contains a control character", STR_ARG(leaf));
+                             "\"" STR_FMT "\" contains a control character", STR_ARG(name));
         else
             diagnostics_addf(reterr, node->at, "remove it: two values could look the same",
-                             "\"" STR_FMT "\" contains an invisible character", STR_ARG(leaf));
+                             "\"" STR_FMT "\" contains an invisible character", STR_ARG(name));
         return false;
     }
     return true;
+}
+
+static bool check_text(const struct schema_row *row, const struct yaml_node *node,
+                       struct diagnostics *reterr)
+{
+    struct str leaf = schema_leaf(row);
+
+    if (node->text.len > 0)
+        return schema_check_line(leaf, node, reterr);
+    diagnostics_addf(reterr, node->at, row->example, "\"" STR_FMT "\" is empty", STR_ARG(leaf));
+    return false;
 }
 
 /* Shares and weights that are numbers, but not usable ones. True when an error was added. */

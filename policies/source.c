@@ -266,3 +266,18 @@ void source_load(struct source_loader *l, const char *path, struct source_pos as
 {
     load_path(l, path, asked, false);
 }
+
+int source_try(const char *path)
+{
+    struct stat st;
+    int error = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+    if (fd < 0)
+        return errno;
+    if (fstat(fd, &st) != 0)
+        error = errno;
+    else if (S_ISDIR(st.st_mode))
+        error = EISDIR;
+    close(fd);
+    return error;
+}

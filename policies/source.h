@@ -34,6 +34,9 @@ void source_loader_deinit(struct source_loader *);
  * is an error at `asked` (where a file names the path), or at the path itself. */
 void source_load(struct source_loader *, const char *path, struct source_pos asked);
 
+/* 0 when a file that is named somewhere can be read, else an errno. */
+int source_try(const char *path);
+
 /* The source_files' copy of a path, which errors may borrow; NULL stays NULL. */
 const char *source_loader_path(const struct source_loader *, const char *path);
 

@@ -406,6 +406,14 @@ struct yaml_node *yaml_find(struct yaml_node *map, const char *path)
     return map;
 }
 
+bool yaml_has_bad(const struct yaml_node *map)
+{
+    for (const struct yaml_node *n = map->first; n != NULL; n = n->next)
+        if (n->bad)
+            return true;
+    return false;
+}
+
 void yaml_prune_cut(struct yaml_node *n)
 {
     while (n != NULL && n->cut) {

@@ -50,6 +50,10 @@ struct yaml_node *yaml_get(const struct yaml_node *map, struct str key);
 /* The same down a dotted path: "burst_guard.slot". "" is the node itself. */
 struct yaml_node *yaml_find(struct yaml_node *map, const char *path);
 
+/* True when an error about a member of the mapping was reported: what seems to be missing beside it
+ * may be what it was meant to be. */
+bool yaml_has_bad(const struct yaml_node *map);
+
 /* Takes away the item of a list that was cut, so that what is left was read completely. */
 void yaml_prune_cut(struct yaml_node *);
 

@@ -19,7 +19,8 @@ static void check_endpoints(const struct policy_version *v)
         CHECK(v->endpoints[i].port != 0);
         CHECK(v->endpoints[i].weight >= 1);
         CHECK(v->endpoints[i].host[0] != '\0');
-        CHECK(str_starts_with(str_from(v->endpoints[i].url), STR("http://")));
+        CHECK(str_starts_with(str_from(v->endpoints[i].url),
+                              v->endpoints[i].tls ? STR("https://") : STR("http://")));
     }
 }
 
