@@ -346,6 +346,36 @@ static void traffic_row(struct page *p, struct table *t, const char *variant)
         table_cell(t, COLOUR_NONE, "%s", ms_text(member_number(v, quantiles[i], -1), time));
 }
 
+/* "  canary: 3 retries, 12 shielded by stable; first token p50 120ms, p95 400ms": what most traffic
+ * has none of, and then there is no line. */
+static void add_traffic_note(struct page *p, const char *variant)
+{
+    static const struct {
+        const char *key, *text;
+    } rows[] = {
+        {"retries", "retries"},
+        {"shielded", "shielded by stable"},
+        {"voided", "charged to nobody"},
+    };
+    char path[64], number[COUNT_TEXT_MAX], p50[UNITS_TEXT_MAX], p95[UNITS_TEXT_MAX];
+    struct strbuf note;
+
+    strbuf_init(&note, 1024);
+    snprintf(path, sizeof(path), "traffic.%s", variant);
+    const json_t *v = member_get(p->doc, path);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (member_number(v, rows[i].key, 0) > 0)
+            strbuf_addf(&note, "%s%s %s", note.len > 0 ? ", " : "",
+                        output_count(member_number(v, rows[i].key, 0), number), rows[i].text);
+    if (member_has_number(v, "first_token_ms.p50"))
+        strbuf_addf(&note, "%sfirst token p50 %s, p95 %s", note.len > 0 ? "; " : "",
+                    ms_text(member_number(v, "first_token_ms.p50", -1), p50),
+                    ms_text(member_number(v, "first_token_ms.p95", -1), p95));
+    if (note.len > 0)
+        strbuf_addf(p->out, "  %s: %s\n", variant, strbuf_cstr(&note));
+    strbuf_deinit(&note);
+}
+
 static void add_traffic(struct page *p)
 {
     static const char *const headings[] = {"traffic", "version", "requests", "req/s",
@@ -361,6 +391,8 @@ static void add_traffic(struct page *p)
     strbuf_add_char(p->out, '\n');
     table_print(t, p->out, p->colours, 2);
     table_free(t);
+    add_traffic_note(p, "stable");
+    add_traffic_note(p, "canary");
 }
 
 /* --- problems and the last decision --- */

@@ -13,6 +13,7 @@
 #include "controller/document.h"
 #include "controller/engine.h"
 #include "controller/events.h"
+#include "controller/step_traffic.h"
 #include "controller/verdict.h"
 
 #define TICK_NS        (100 * NS_PER_MS)
@@ -29,10 +30,8 @@ struct rollout {
     struct controller *controller;
     uint32_t index;
     struct engine engine;
-    /* What the totals were when the step began: a document shows the difference. */
-    struct recorder_totals step_totals;
-    struct histogram_view *step_latency[VARIANT_COUNT]; /* NULL: since the start of the process */
-    struct rate_sample samples[RATE_SAMPLES];           /* ring, the newest at sample_count - 1 */
+    struct step_traffic step;
+    struct rate_sample samples[RATE_SAMPLES]; /* ring, the newest at sample_count - 1 */
     uint64_t sample_count;
     int64_t started_wall_ns;
     uint64_t rollbacks, promotions, decisions;
@@ -70,13 +69,8 @@ static void port_set_weight(void *ctx, uint32_t epoch, uint32_t weight_bp)
 static void fill_latency(const struct rollout *r, struct histogram_view views[VARIANT_COUNT],
                          struct evidence_latency *ret)
 {
-    const struct controller_ports *ports = &r->controller->ports;
-
     for (int v = 0; v < VARIANT_COUNT; v++) {
-        memset(&views[v], 0, sizeof(views[v]));
-        ports->histogram(ports->ctx, r->index, (enum variant)v, HIST_LATENCY, &views[v]);
-        if (r->step_latency[v] != NULL)
-            histogram_subtract(&views[v], r->step_latency[v]);
+        step_traffic_latency(&r->step, &r->controller->ports, r->index, (enum variant)v, &views[v]);
         ret->variants[v] = &views[v];
     }
 }
@@ -135,21 +129,6 @@ static int port_commit_owed(void *ctx, const struct rollout_state *state)
     return store_result(r, rc, &error);
 }
 
-/* The document shows this step: it counts from here. */
-static void begin_step(struct rollout *r)
-{
-    const struct controller_ports *ports = &r->controller->ports;
-
-    memset(&r->step_totals, 0, sizeof(r->step_totals));
-    ports->totals(ports->ctx, r->index, &r->step_totals);
-    for (int v = 0; v < VARIANT_COUNT; v++) {
-        if (r->step_latency[v] == NULL)
-            r->step_latency[v] = xmalloc(sizeof(*r->step_latency[v]));
-        memset(r->step_latency[v], 0, sizeof(*r->step_latency[v]));
-        ports->histogram(ports->ctx, r->index, (enum variant)v, HIST_LATENCY, r->step_latency[v]);
-    }
-}
-
 static void log_decision(const struct rollout *r, const struct rollout_decision *d,
                          const struct decision_record *record)
 {
@@ -181,7 +160,7 @@ static void port_event(void *ctx, const struct rollout_decision *d)
     r->last_decision = json_incref(record->json);
     for (size_t i = 0; i < d->action_count; i++)
         if (d->actions[i].step_start) {
-            begin_step(r);
+            step_traffic_begin(&r->step, &r->controller->ports, r->index);
             break;
         }
     if (c->ports.on_event != NULL)
@@ -324,8 +303,7 @@ void controller_free(struct controller *c)
         struct rollout *r = &c->rollouts[i];
         engine_deinit(&r->engine);
         json_decref(r->last_decision);
-        for (int v = 0; v < VARIANT_COUNT; v++)
-            free(r->step_latency[v]);
+        step_traffic_deinit(&r->step);
     }
     free(c->rollouts);
     observation_deinit(&c->observation);
@@ -372,19 +350,16 @@ size_t controller_count(const struct controller *c)
 static json_t *document_of(const struct rollout *r)
 {
     const struct controller *c = r->controller;
-    struct histogram_view *views = xcalloc(VARIANT_COUNT, sizeof(*views));
-    struct recorder_totals now = {0};
+    struct histogram_view *views = xcalloc((size_t)2 * VARIANT_COUNT, sizeof(*views));
+    struct histogram_view *first_token = views + VARIANT_COUNT;
     struct document_source src = {
         .engine = &r->engine, .started_wall_ns = r->started_wall_ns, .decision = r->last_decision};
 
-    c->ports.totals(c->ports.ctx, r->index, &now);
+    step_traffic_totals(&r->step, &c->ports, r->index, &src.step);
     fill_latency(r, views, &src.latency);
     for (int v = 0; v < VARIANT_COUNT; v++) {
-        const struct recorder_variant_totals *from = &r->step_totals.variants[v];
-        src.step[v].dispatched = now.variants[v].dispatched - from->dispatched;
-        src.step[v].retries = now.variants[v].retries - from->retries;
-        for (int k = 0; k < OUTCOME_KIND_COUNT; k++)
-            src.step[v].outcomes[k] = now.variants[v].outcomes[k] - from->outcomes[k];
+        step_traffic_first_token(&r->step, &c->ports, r->index, (enum variant)v, &first_token[v]);
+        src.first_token[v] = &first_token[v];
         src.rate[v] = rate(r, (enum variant)v);
     }
     json_t *document = document_new(&src);

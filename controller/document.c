@@ -96,7 +96,7 @@ static json_t *rate(const struct document_source *src, enum variant v)
 {
     const struct rollout_state *s = &src->engine->state;
     int64_t age_ns = s->held_ns + (s->phase == PHASE_PROGRESSING ? 0 : s->phase_ns);
-    double requests = (double)src->step[v].dispatched, rate = src->rate[v];
+    double requests = (double)src->step.variants[v].dispatched, rate = src->rate[v];
 
     if (rate < 0)
         return json_null();
@@ -105,9 +105,19 @@ static json_t *rate(const struct document_source *src, enum variant v)
     return json_number(s->step > 0 && requests <= 0 ? 0 : rate);
 }
 
+static json_t *first_token(const struct histogram_view *h)
+{
+    if (h == NULL || h->total == 0)
+        return json_null();
+    json_t *o = json_object();
+    json_object_set_new(o, "p50", quantile_ms(h, 0.5));
+    json_object_set_new(o, "p95", quantile_ms(h, 0.95));
+    return o;
+}
+
 static json_t *traffic(const struct document_source *src, enum variant v)
 {
-    const struct recorder_variant_totals *totals = &src->step[v];
+    const struct recorder_variant_totals *totals = &src->step.variants[v];
     const struct histogram_view *h = src->latency.variants[v];
     json_t *o = json_object(), *outcomes = json_object(), *latency = json_object();
     uint64_t errors = 0;
@@ -127,6 +137,11 @@ static json_t *traffic(const struct document_source *src, enum variant v)
     json_object_set_new(o, "errors", count(errors));
     json_object_set_new(o, "outcomes", outcomes);
     json_object_set_new(o, "latency_ms", latency);
+    json_object_set_new(o, "first_token_ms", first_token(src->first_token[v]));
+    json_object_set_new(o, "retries", count(totals->retries));
+    json_object_set_new(o, "shielded",
+                        count(v == VARIANT_CANARY ? src->step.results[RESULT_SHIELDED] : 0));
+    json_object_set_new(o, "voided", count(totals->voided));
     return o;
 }
 

@@ -46,7 +46,11 @@
  *       "text"       "812 more requests and 4m"
  *   "traffic"        {"stable": T, "canary": T}, canary null without one, of this step:
  *       T: "version", "requests", "requests_per_second" (of the last seconds), "errors",
- *          "outcomes" {kind: count, of those above 0}, "latency_ms" {"p50", "p90", "p99"}
+ *          "outcomes" {kind: count, of those above 0}, "latency_ms" {"p50", "p90", "p99"},
+ *          "first_token_ms" {"p50", "p95"} of event streams, null without any,
+ *          "retries"   attempts beyond the requests above, those for the shield among them
+ *          "shielded"  canary only: its failures that stable answered instead; stable: 0
+ *          "voided"    of "requests": ended by sluice itself, in no outcome and no criterion
  *   "plan"           the steps: {"weight", "hold_seconds", "min_requests", "approval"}
  *   "decision"       the last one (controller/decision.h), or null
  */
@@ -62,11 +66,12 @@
 /* All borrowed; the document shares nothing with it. */
 struct document_source {
     const struct engine *engine;
-    struct recorder_variant_totals step[VARIANT_COUNT]; /* of this step */
-    struct evidence_latency latency;                    /* of this step; NULLs: not known */
-    double rate[VARIANT_COUNT];                         /* requests per second; < 0: not known */
-    int64_t started_wall_ns;                            /* 0: not started */
-    json_t *decision;                                   /* NULL: none */
+    struct recorder_totals step;                             /* of this step, as are the times */
+    struct evidence_latency latency;                         /* NULLs: not known */
+    const struct histogram_view *first_token[VARIANT_COUNT]; /* NULL: not known */
+    double rate[VARIANT_COUNT]; /* requests per second; < 0: not known */
+    int64_t started_wall_ns;    /* 0: not started */
+    json_t *decision;           /* NULL: none */
 };
 
 json_t *document_new(const struct document_source *); /* new reference */

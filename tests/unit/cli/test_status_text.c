@@ -35,7 +35,9 @@ static const char progressing[] =
     "\"requests_per_second\":310.24,\"errors\":0,"
     "\"latency_ms\":{\"p50\":1.25,\"p90\":40.3,\"p99\":98.2}},"
     "\"canary\":{\"version\":\"2.1.0\",\"requests\":4120,\"requests_per_second\":null,"
-    "\"errors\":9,\"latency_ms\":{\"p50\":null,\"p90\":41,\"p99\":61000}}},"
+    "\"errors\":9,\"latency_ms\":{\"p50\":null,\"p90\":41,\"p99\":61000},"
+    "\"first_token_ms\":{\"p50\":120.4,\"p95\":1500},\"retries\":3,\"shielded\":1200,"
+    "\"voided\":0}},"
     "\"plan\":[{\"weight\":10},{\"weight\":25},{\"weight\":100}],"
     "\"decision\":{\"id\":\"chat-17\",\"time\":\"2026-11-20T18:49:12.345Z\","
     "\"type\":\"step.advanced\",\"reason\":\"10% to 25%\"}}";
@@ -59,6 +61,7 @@ static const char progressing_text[] =
     "  traffic  version  requests  req/s      errors    p50   p90   p99\n"
     "  stable   2.0.0      36,900  310.2           0  1.2ms  40ms  98ms\n"
     "  canary   2.1.0       4,120      -  9 (0.218%)      -  41ms  1m1s\n"
+    "  canary: 3 retries, 1,200 shielded by stable; first token p50 120ms, p95 1.5s\n"
     "\n"
     "  problem  no request has reached the canary\n"
     "\n"

@@ -16,7 +16,8 @@ struct proxy {
     uint32_t requests[VARIANT_COUNT]; /* per tick */
     uint32_t bad[VARIANT_COUNT];      /* of them */
     struct recorder_totals totals;
-    uint64_t latencies; /* at 10 ms, of each variant */
+    uint64_t latencies;    /* at 10 ms, of each variant */
+    uint64_t first_tokens; /* at 4 ms, of each variant */
     char events[8192];
     bool quiet; /* nothing was dispatched since the last look */
 };
@@ -68,9 +69,10 @@ static void histogram(void *ctx, uint32_t rollout, enum variant v, enum recorder
 
     (void)rollout;
     (void)v;
-    assert_int_equal(which, HIST_LATENCY);
-    ret->counts[histogram_bucket(10000)] += (uint32_t)p->latencies;
-    ret->total += p->latencies;
+    uint64_t n = which == HIST_LATENCY ? p->latencies : p->first_tokens;
+    assert_true(which == HIST_LATENCY || which == HIST_FIRST_TOKEN);
+    ret->counts[histogram_bucket(which == HIST_LATENCY ? 10000 : 4000)] += (uint32_t)n;
+    ret->total += n;
 }
 
 static void on_event(void *ctx, const struct controller_event *e)
@@ -297,6 +299,8 @@ static void test_document(void **state)
     /* the tick of the start was before the step */
     assert_true(number(canary, "requests") == 2 * 999);
     assert_true(number(json_object_get(canary, "outcomes"), "ok") == 2 * 999);
+    assert_true(json_is_null(json_object_get(canary, "first_token_ms")));
+    assert_true(number(canary, "retries") == 0);
     assert_int_equal(json_array_size(json_object_get(d, "plan")), 4);
     assert_string_equal(text(json_object_get(d, "decision"), "id"), "chat-1");
     json_decref(d);
@@ -314,9 +318,17 @@ static void test_document_counts_from_the_step(void **state)
     (void)state;
     set_up(&h);
     pass(&h, 100 * NS_PER_SEC);
+    h.p.first_tokens = 50;
+    h.p.totals.results[RESULT_SHIELDED] = 3;
+    h.p.totals.variants[VARIANT_STABLE].retries = 3;
+    h.p.totals.variants[VARIANT_CANARY].voided = 7;
     controller_command(h.p.controller, "chat", &(struct command){.kind = COMMAND_PROMOTE}, &result);
     assert_true(result.ok);
     h.p.requests[VARIANT_STABLE] = 0;
+    h.p.first_tokens += 20;
+    h.p.totals.results[RESULT_SHIELDED] += 5;
+    h.p.totals.variants[VARIANT_STABLE].retries += 5;
+    h.p.totals.variants[VARIANT_CANARY].voided += 1;
     pass(&h, NS_PER_SEC);
     json_t *d = document(&h);
     json_t *canary = json_object_get(json_object_get(d, "traffic"), "canary");
@@ -326,6 +338,11 @@ static void test_document_counts_from_the_step(void **state)
     json_t *stable = json_object_get(json_object_get(d, "traffic"), "stable");
     assert_true(number(stable, "requests") == 0);
     assert_true(number(stable, "requests_per_second") == 0);
+    assert_true(number(stable, "retries") == 5 && number(canary, "retries") == 0);
+    assert_true(number(stable, "shielded") == 0 && number(canary, "shielded") == 5);
+    assert_true(number(stable, "voided") == 0 && number(canary, "voided") == 1);
+    const json_t *first_token = json_object_get(canary, "first_token_ms");
+    assert_true(number(first_token, "p50") >= 4 && number(first_token, "p95") < 4.1);
     json_decref(d);
     tear_down(&h);
 }
