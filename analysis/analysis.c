@@ -49,7 +49,6 @@ struct analysis {
     struct sequential_plan plan;
     size_t open_max;
     size_t count;
-    size_t aborts_at; /* a criterion that excludes just the clients' aborts; count: none */
     struct criterion criteria[CRITERIA_MAX];
     struct window window; /* each criterion's ring has a slot for each of these */
 
@@ -95,11 +94,8 @@ struct analysis *analysis_new(const struct policy *p)
     uint64_t open = slots_in(p, p->upstream.total_timeout_ns) + 2 * DENSE_SLOTS;
     a->open_max = open < OPEN_MIN ? OPEN_MIN : open > OPEN_MAX ? OPEN_MAX : (size_t)open;
     a->count = p->analysis.criteria_count;
-    a->aborts_at = a->count;
     for (size_t c = 0; c < a->count; c++) {
         criterion_init(&a->criteria[c], &p->analysis.criteria[c], c, &a->plan);
-        if (p->analysis.criteria[c].metric == METRIC_ERROR_RATE)
-            a->aborts_at = c;
     }
     window_init(&a->window);
     a->cache = xcalloc(1, sizeof *a->cache);
@@ -147,9 +143,7 @@ static int64_t overdue(const struct slot_counts *counts, size_t criteria)
 static void run_add(struct run *run, const struct analysis *a, const struct window_slot *w)
 {
     const struct slot_counts *canary = &w->counts[VARIANT_CANARY];
-    int64_t judged = canary->dispatched;
-    if (a->aborts_at < a->count) /* a client that went away is neither good nor bad */
-        judged -= canary->excluded[a->aborts_at];
+    int64_t judged = (int64_t)canary->dispatched - canary->excused;
     if (judged <= 0)
         return;
     if (canary->errors + overdue(canary, a->count) < judged) {

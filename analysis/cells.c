@@ -5,7 +5,7 @@
  * seen the k-th value of one counter sees everything the writer did before it. The writer counts a
  * request in the order
  *
- *     dispatched → bad[c] → overdue[c]+1 → bad, excluded → errors → overdue[c]-1 → settled
+ *     dispatched → bad[c] → overdue[c]+1 → bad, excluded → errors, excused → overdue[c]-1 → settled
  *
  * and the reader loads a cell's counters in the opposite order. Hence: of every request that it
  * sees as settled it sees all marks (nothing bad passes as good); every mark it sees belongs to a
@@ -231,6 +231,7 @@ static void load_variant(const _Atomic uint32_t *counts, uint32_t criteria, uint
         for (size_t c = 0; c < criteria; c++)
             now[first + c] = load(&counts[first + c]);
     }
+    now[CELL_EXCUSED] = load(&counts[CELL_EXCUSED]);
     now[CELL_ERRORS] = load(&counts[CELL_ERRORS]);
     now[CELL_DISPATCHED] = load(&counts[CELL_DISPATCHED]);
 }
@@ -241,6 +242,7 @@ static void emit(struct slot_counts *to, uint32_t criteria, const uint32_t *now,
     to->dispatched += now[CELL_DISPATCHED] - seen[CELL_DISPATCHED];
     to->settled += now[CELL_SETTLED] - seen[CELL_SETTLED];
     to->errors += now[CELL_ERRORS] - seen[CELL_ERRORS];
+    to->excused += now[CELL_EXCUSED] - seen[CELL_EXCUSED];
     for (size_t c = 0; c < criteria; c++) {
         size_t bad = counter_index(criteria, CELL_BAD, c);
         size_t excluded = counter_index(criteria, CELL_EXCLUDED, c);

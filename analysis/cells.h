@@ -27,6 +27,7 @@ enum cell_counter {
     CELL_DISPATCHED,
     CELL_SETTLED,
     CELL_ERRORS,
+    CELL_EXCUSED,
     CELL_BAD, /* from here on one per criterion */
     CELL_EXCLUDED,
     CELL_OVERDUE,

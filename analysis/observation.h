@@ -16,8 +16,10 @@ struct slot_counts {
     uint32_t settled;                /* ended, one way or another; <= dispatched */
     uint32_t errors;                 /* settled as an error (outcome_is_error), whether or not a
                                         criterion asks for it: hard_down counts these */
+    uint32_t excused;                /* settled, but neither good nor bad: the client went away, or
+                                        the attempt is charged to nobody */
     uint32_t bad[CRITERIA_MAX];      /* known bad, possibly while still in flight */
-    uint32_t excluded[CRITERIA_MAX]; /* not a sample of this criterion: client aborts; fast errors
+    uint32_t excluded[CRITERIA_MAX]; /* not a sample of this criterion: excused; fast errors
                                         for latency. Never also in bad */
     int32_t overdue[CRITERIA_MAX];   /* in flight and in bad already: the one counter that falls
                                         again, when such a request ends. What may still turn out

@@ -300,6 +300,8 @@ static void settle(const struct part *p, struct recorder_ticket *t, enum outcome
     }
     if (outcome_is_error(kind))
         cell_add(cell, variant, CELL_ERRORS, 0, 1);
+    else if (kind == OUTCOME_CLIENT_ABORT)
+        cell_add(cell, variant, CELL_EXCUSED, 0, 1);
     close_ticket(t, overdue);
 }
 
@@ -354,6 +356,7 @@ void recorder_void(struct recorder_shard *shard, struct recorder_ticket *t)
     for (size_t c = 0; c < p->policy->analysis.criteria_count; c++)
         if ((t->bad_mask >> c & 1) == 0)
             cell_add(t->cell, variant, CELL_EXCLUDED, c, 1);
+    cell_add(t->cell, variant, CELL_EXCUSED, 0, 1);
     close_ticket(t, t->bad_mask);
     add(&p->voided[variant]);
 }

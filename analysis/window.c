@@ -86,6 +86,7 @@ void slot_counts_add(struct slot_counts *to, const struct slot_counts *more, siz
     to->dispatched += more->dispatched;
     to->settled += more->settled;
     to->errors += more->errors;
+    to->excused += more->excused;
     for (size_t c = 0; c < criteria; c++) {
         to->bad[c] += more->bad[c];
         to->excluded[c] += more->excluded[c];

@@ -489,7 +489,7 @@ static void play(struct fixture *f, const struct moment *m)
     c->dispatched = m->good + m->errors + m->aborted + m->flying + m->overdue;
     c->settled = m->good + m->errors + m->aborted;
     c->errors = c->bad[0] = m->errors;
-    c->excluded[0] = m->aborted;
+    c->excluded[0] = c->excluded[1] = c->excused = m->aborted;
     c->bad[1] = m->overdue;
     c->overdue[1] = (int32_t)m->overdue;
     look(f);
@@ -612,6 +612,29 @@ static void test_runs_of_failures(void **state)
                      (int)f.report.run_failures);
         teardown(&f);
     }
+}
+
+/* Whatever the policy's criteria: what speaks neither way does not end a run, one success does. */
+static void test_a_run_without_a_limit_on_errors(void **state)
+{
+    struct fixture f;
+    (void)state;
+    setup(&f, 0);
+    f.policy.policy.analysis.criteria_count = 0;
+    add_latency_max(&f.policy, 0.99, NS_PER_SEC);
+    weight(&f, 1000, true);
+    for (int i = 0; i < 22; i++, f.slot++) {
+        struct slot_counts *c = &observation_at(&f.news, f.epoch, f.slot)->variants[VARIANT_CANARY];
+        c->dispatched = c->settled = c->excluded[0] = 5;
+        c->errors = 4;
+        c->excused = 1;
+        if (i == 9) { /* one good answer */
+            c->excused = 0;
+            c->excluded[0] = 4;
+        }
+        assert_int_equal(look(&f)->hard_down, i > 19);
+    }
+    teardown(&f);
 }
 
 /* Known only when the requests time out, a minute later, and other slots have closed since. */
@@ -742,6 +765,7 @@ int main(void)
         cmocka_unit_test(test_comparison_needs_stable_until_full_weight),
         cmocka_unit_test(test_what_the_guard_withholds_is_no_pass),
         cmocka_unit_test(test_runs_of_failures),
+        cmocka_unit_test(test_a_run_without_a_limit_on_errors),
         cmocka_unit_test(test_a_run_that_is_learnt_of_late),
         cmocka_unit_test(test_hard_down_can_be_off),
         cmocka_unit_test(test_slots_that_never_settle_are_bounded),

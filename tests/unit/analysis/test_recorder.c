@@ -62,6 +62,7 @@ static struct slot_counts total(struct fixture *f, enum variant v)
         sum.dispatched += c->dispatched;
         sum.settled += c->settled;
         sum.errors += c->errors;
+        sum.excused += c->excused;
         for (size_t k = 0; k < CRITERIA_MAX; k++) {
             sum.bad[k] += c->bad[k];
             sum.excluded[k] += c->excluded[k];
@@ -147,6 +148,7 @@ static void test_what_an_outcome_means(void **state)
         assert_int_equal(c.settled, 1);
         assert_int_equal(c.overdue[LATENCY], 0);
         assert_int_equal(c.errors, outcome_is_error(rows[i].kind));
+        assert_int_equal(c.excused, rows[i].kind == OUTCOME_CLIENT_ABORT);
         teardown(&f);
     }
 }
@@ -190,6 +192,7 @@ static void test_a_voided_attempt_is_charged_to_nobody(void **state)
         assert_int_equal(c.dispatched, 1);
         assert_int_equal(c.settled, 1);
         assert_int_equal(c.errors, 0);
+        assert_int_equal(c.excused, 1);
         assert_int_equal(c.overdue[LATENCY], 0);
         recorder_totals(f.recorder, 0, &totals);
         assert_int_equal(totals.variants[VARIANT_CANARY].voided, 1);
