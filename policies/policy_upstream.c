@@ -50,12 +50,17 @@ static void read_host(struct policy_reader *r, const struct yaml_node *n, struct
         u->host = UPSTREAM_HOST_ENDPOINT;
         return;
     }
+    yaml_shown(n->text, shown);
+    if (memchr(n->text.ptr, '/', n->text.len) != NULL) {
+        diagnostics_addf(r->errors, n->at, "write the host name alone, like api.internal",
+                         "\"%s\" is a URL, not a host name", shown);
+        return;
+    }
     enum address_error error = address_parse(n->text, &a);
     if (error == ADDRESS_OK && a.has_port && a.port == 0)
         error = ADDRESS_BAD_PORT;
     if (error != ADDRESS_OK) {
-        diagnostics_addf(r->errors, n->at, "write preserve, endpoint, or a name like api.internal",
-                         "the host \"%s\" %s", yaml_shown(n->text, shown),
+        diagnostics_addf(r->errors, n->at, address_error_hint(error), "the host \"%s\" %s", shown,
                          address_error_text(error));
         return;
     }

@@ -12,6 +12,7 @@
 #include "base/strbuf.h"
 #include "policies/config.h"
 #include "policies/policy.h"
+#include "policies/policy_set.h"
 
 /* Shares are sums of few roundings. */
 static inline void assert_near(double got, double expected, double within)
@@ -60,6 +61,23 @@ static inline struct config *good_config(const char *text)
     }
     diagnostics_deinit(&d);
     return c;
+}
+
+/* The set of a file that must be good. */
+static inline struct policy_set *good_file(const char *path)
+{
+    struct policy_set *set = NULL;
+    struct source_files sources;
+    struct diagnostics d;
+
+    diagnostics_init(&d);
+    if (policy_set_load(&path, 1, 1, &set, &sources, &d) != 0) {
+        char *errors = printed(&d);
+        fail_msg("%s", errors);
+    }
+    diagnostics_deinit(&d);
+    source_files_deinit(&sources);
+    return set;
 }
 
 #endif

@@ -20,6 +20,19 @@ static void test_defaults_need_no_file(void **state)
     assert_int_equal(c->limits.body_bytes, 64 * 1024 * 1024);
     assert_int_equal(c->limits.header_timeout_ns, 10 * NS_PER_SEC);
     assert_int_equal(c->limits.idle_timeout_ns, 75 * NS_PER_SEC);
+    assert_int_equal(c->limits.handshake_timeout_ns, 10 * NS_PER_SEC);
+    assert_int_equal(c->limits.body_timeout_ns, 60 * NS_PER_SEC);
+    assert_int_equal(c->limits.headers, 128);
+    assert_int_equal(c->limits.requests, 0);
+    assert_int_equal(c->limits.replay_bytes, 1 << 20);
+    assert_int_equal(c->limits.replay_total_bytes, 64 << 20);
+    assert_int_equal(c->client_eof, CLIENT_EOF_AUTO);
+    assert_int_equal(c->trusted_proxy_count, 0);
+    assert_null(c->health_path);
+    assert_int_equal(c->drain_delay_ns, 0);
+    assert_int_equal(c->drain_timeout_ns, 30 * NS_PER_SEC);
+    assert_null(c->listen[0].tls);
+    assert_null(c->files);
     assert_string_equal(c->access_log.to, "off");
     assert_near(c->access_log.sample, 0.01, 1e-15);
     assert_int_equal(c->access_log.errors, ACCESS_LOG_ERRORS_ALL);
@@ -90,7 +103,9 @@ static void test_written_defaults_change_nothing(void **state)
     struct config *without = config_default();
     struct config *with = good_config(
         "proxy: {listen: 127.0.0.1:8080, workers: auto, limits: {connections: 20000, head: 64KiB,"
-        " body: 64MiB, header_timeout: 10s, idle_timeout: 75s},"
+        " body: 64MiB, header_timeout: 10s, idle_timeout: 75s, handshake_timeout: 10s,"
+        " body_timeout: 60s, headers: 128, requests: 0, replay: 1MiB, replay_total: 64MiB},"
+        " client_eof: auto, drain_delay: 0s, drain_timeout: 30s,"
         " access_log: {to: off, sample: 1%, errors: all}}\n"
         "controller: {admin: 127.0.0.1:9900}\n");
 
@@ -98,6 +113,9 @@ static void test_written_defaults_change_nothing(void **state)
     assert_string_equal(with->listen[0].text, without->listen[0].text);
     assert_int_equal(with->workers, without->workers);
     assert_memory_equal(&with->limits, &without->limits, sizeof(with->limits));
+    assert_int_equal(with->client_eof, without->client_eof);
+    assert_int_equal(with->drain_delay_ns, without->drain_delay_ns);
+    assert_int_equal(with->drain_timeout_ns, without->drain_timeout_ns);
     assert_string_equal(with->access_log.to, without->access_log.to);
     assert_near(with->access_log.sample, without->access_log.sample, 0);
     assert_string_equal(with->admin.text, without->admin.text);

@@ -89,30 +89,45 @@ static void test_good_files_load(void **state)
 
 /* A file that breaks off, at whatever byte, has that one mistake: nothing is said about what would
  * have followed. (Cut behind a ":", what was to be a URL is a key.) */
+static void check_cut_at(const char *text, size_t len, bool policy)
+{
+    struct yaml_node *root = NULL;
+    struct policy *p = NULL;
+    struct config *c = NULL;
+    struct diagnostics d;
+    struct arena arena;
+
+    arena_init(&arena);
+    diagnostics_init(&d);
+    bool cut = yaml_parse("t.yaml", (struct str){text, len}, &arena, &root, &d) != 0;
+    diagnostics_deinit(&d);
+    arena_deinit(&arena);
+    diagnostics_init(&d);
+    if (policy)
+        policy_parse(STR("t.yaml"), (struct str){text, len}, &p, &d);
+    else
+        config_parse(STR("t.yaml"), (struct str){text, len}, &c, &d);
+    if (cut && text[len - 1] != ':' && (d.count != 1 || p != NULL || c != NULL))
+        fail_msg("%.*s\n%s", (int)len, text, printed(&d));
+    policy_free(p);
+    config_free(c);
+    diagnostics_deinit(&d);
+}
+
 static void test_a_cut_file_has_one_mistake(void **state)
 {
-    char *text = read_file("tests/data/policies/good/flow.yaml");
+    static const char *const names[] = {"flow", "wire_flow", "config_flow"};
 
     (void)state;
-    for (size_t len = 1; text[len] != '\0'; len++) {
-        struct yaml_node *root = NULL;
-        struct policy *p = NULL;
-        struct diagnostics d;
-        struct arena arena;
-        arena_init(&arena);
-        diagnostics_init(&d);
-        bool cut = yaml_parse("t.yaml", (struct str){text, len}, &arena, &root, &d) != 0;
-        diagnostics_deinit(&d);
-        arena_deinit(&arena);
-        diagnostics_init(&d);
-        policy_parse(STR("t.yaml"), (struct str){text, len}, &p, &d);
-        bool in_url = text[len - 1] == ':';
-        if (cut && !in_url && (d.count != 1 || p != NULL))
-            fail_msg("%.*s\n%s", (int)len, text, printed(&d));
-        policy_free(p);
-        diagnostics_deinit(&d);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        char path[128];
+        snprintf(path, sizeof(path), "tests/data/policies/good/%s.yaml", names[i]);
+        char *text = read_file(path);
+        assert_true(text[0] != '\0');
+        for (size_t len = 1; text[len] != '\0'; len++)
+            check_cut_at(text, len, i < 2);
+        free(text);
     }
-    free(text);
 }
 
 static void check_criterion(const struct policy_criterion *k, const char *name,
@@ -262,6 +277,7 @@ static void test_default_timeouts_are_cut_to_the_total(void **state)
     assert_int_equal(p->upstream.connect_timeout_ns, 500 * NS_PER_MS);
     assert_int_equal(p->upstream.first_byte_timeout_ns, 500 * NS_PER_MS);
     assert_int_equal(p->upstream.idle_timeout_ns, 500 * NS_PER_MS);
+    assert_int_equal(p->upstream.queue_timeout_ns, 500 * NS_PER_MS);
     policy_free(p);
 }
 
