@@ -257,9 +257,11 @@ static const char *line_bytes(struct observe *o, const char *p, const char *end)
     case LINE_NAME:
         return name_bytes(o, p, end);
     case LINE_ERROR:
-        if (*p != ' ' && o->judge.protocol != PROTOCOL_PLAIN)
-            o->judge.failed = true;
-        return observe_line_end(p + 1, end);
+        if (*p == ' ' || *p == '\t')
+            return p + 1;
+        o->line = LINE_SKIP;
+        o->judge.failed = o->judge.protocol != PROTOCOL_PLAIN;
+        return p;
     case LINE_SKIP:
         return observe_line_end(p, end);
     }

@@ -237,7 +237,7 @@ unsigned observe_word_event(struct str name)
 {
     unsigned words = FIND(events, name);
 
-    if (words == 0 && str_ends_with(name, STR(".delta"))) {
+    if (words == 0 && name.len <= OBSERVE_WORD_MAX && str_ends_with(name, STR(".delta"))) {
         if (str_starts_with(name, STR("response.")))
             return WORD_TYPED | WORD_DELTA;
         if (str_starts_with(name, STR("thread.")))

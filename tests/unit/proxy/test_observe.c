@@ -150,8 +150,10 @@ static const struct stream chat[] = {
      1, OUTCOME_STREAM_ERROR},
     {"an error as a reason", EVENTS, PROTOCOL_AUTO, SAYS("Hi") STOPS("error") DONE, 1,
      OUTCOME_STREAM_ERROR},
+    {"a field for errors with none in it", EVENTS, PROTOCOL_AUTO,
+     "error:\n\nerror:  \n\n" SAYS("Hi") DONE, 1, OUTCOME_OK},
     {"an error in a field of its own", EVENTS, PROTOCOL_AUTO,
-     SAYS("Hi") "error: {\"code\":500}\n\n", 1, OUTCOME_STREAM_ERROR},
+     SAYS("Hi") "error:  {\"code\":500}\n\n", 1, OUTCOME_STREAM_ERROR},
     {"an error after the mark", EVENTS, PROTOCOL_AUTO,
      SAYS("Hi") DONE "data: {\"error\":\"too late\"}\n\n" SAYS("more"), 1, OUTCOME_OK},
     {"errors that are none", EVENTS, PROTOCOL_AUTO,
@@ -376,6 +378,10 @@ static const struct stream wires[] = {
     {"a name that is too long", EVENTS, PROTOCOL_AUTO,
      "event: response.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.delta\n"
      "data: {}\n\n",
+     1, OUTCOME_OK},
+    {"a name that is far too long", EVENTS, PROTOCOL_AUTO,
+     "data: "
+     "{\"type\":\"response.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.delta\"}\n\n",
      1, OUTCOME_OK},
     {"the last name counts", EVENTS, PROTOCOL_AUTO, "event: error\nevent: x\ndata: a\n\n", 1,
      OUTCOME_OK},
