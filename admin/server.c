@@ -3,7 +3,9 @@
 #include "admin/server.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "admin/access.h"
 #include "admin/api.h"
@@ -251,12 +253,13 @@ static void on_keep_alive(uv_timer_t *timer)
     event_streams_keep_alive(a->events);
 }
 
-int admin_start(uv_loop_t *loop, const char *host, uint16_t port, const struct admin_ports *ports,
-                struct admin **ret, struct error *reterr)
+static int start(uv_loop_t *loop, const char *host, uint16_t port, int listener,
+                 const struct admin_ports *ports, struct admin **ret, struct error *reterr)
 {
     struct serve_options options = {
         .host = host,
         .port = port,
+        .listener = listener,
         .body_max = BODY_BYTES_MAX,
         .connections_max = CONNECTIONS_MAX,
         .handler = on_request,
@@ -286,6 +289,30 @@ int admin_start(uv_loop_t *loop, const char *host, uint16_t port, const struct a
     return 0;
 }
 
+int admin_start(uv_loop_t *loop, const char *host, uint16_t port, const struct admin_ports *ports,
+                struct admin **ret, struct error *reterr)
+{
+    return start(loop, host, port, 0, ports, ret, reterr);
+}
+
+int admin_adopt(uv_loop_t *loop, int fd, const struct admin_ports *ports, struct admin **ret,
+                struct error *reterr)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof(address);
+    char host[INET6_ADDRSTRLEN] = "";
+
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0 ||
+        uv_ip_name((struct sockaddr *)&address, host, sizeof(host)) != 0)
+        return error_set(reterr, -EINVAL, "the admin API was given a socket that is none of TCP");
+    return start(loop, host, 0, fd, ports, ret, reterr);
+}
+
+int admin_descriptor(const struct admin *a)
+{
+    return serve_descriptor(a->serve);
+}
+
 uint16_t admin_port(const struct admin *a)
 {
     return serve_port(a->serve);
@@ -302,6 +329,13 @@ static void on_timer_closed(uv_handle_t *handle)
 
     metrics_free(a->metrics);
     free(a);
+}
+
+void admin_drain(struct admin *a)
+{
+    event_streams_free(a->events);
+    a->events = event_streams_new(&a->ports);
+    serve_drain(a->serve);
 }
 
 void admin_close(struct admin *a)

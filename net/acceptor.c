@@ -2,12 +2,15 @@
 #include "net/acceptor.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/check.h"
 
-enum { PER_TURN_MAX = 64, RETRY_MS = 100 };
+/* A queue is never longer than net.core.somaxconn; TAKE_TURNS_MAX × 64 connections of it are taken.
+ */
+enum { PER_TURN_MAX = 64, RETRY_MS = 100, TAKE_TURNS_MAX = 1024 };
 
 static void on_retry(uv_timer_t *timer);
 
@@ -44,9 +47,14 @@ static void on_retry(uv_timer_t *timer)
     uv_poll_start(&a->poll, UV_READABLE, on_readable);
 }
 
+/* Until the queue is empty, or there is nothing to take a connection with. */
 void acceptor_take(struct acceptor *a)
 {
-    on_readable(&a->poll, 0, UV_READABLE);
+    uint64_t exhausted = a->exhausted;
+    struct pollfd p = {.fd = a->fd, .events = POLLIN};
+
+    for (int i = 0; i < TAKE_TURNS_MAX && a->exhausted == exhausted && poll(&p, 1, 0) == 1; i++)
+        on_readable(&a->poll, 0, UV_READABLE);
 }
 
 int acceptor_open(struct acceptor *a, uv_loop_t *loop, int fd, acceptor_fn *on_accept, void *arg)

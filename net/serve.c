@@ -19,6 +19,8 @@
 #include "net/serve_internal.h"
 #include "net/sockaddr.h"
 
+#define DRAIN_IDLE_NS NS_PER_SEC
+
 enum { BACKLOG = 1024, SWEEP_MS_MAX = 500, SWEEP_MS_MIN = 5 };
 
 int64_t serve_now_ns(const struct serve *s)
@@ -144,8 +146,8 @@ int serve_start(uv_loop_t *loop, const struct serve_options *options, struct ser
                 struct error *reterr)
 {
     CHECK(options->handler != NULL);
-    int fd = -1;
-    int code = open_listener(options, &fd, reterr);
+    int fd = options->listener;
+    int code = fd > 0 ? 0 : open_listener(options, &fd, reterr);
     if (code != 0)
         return code;
 
@@ -153,7 +155,8 @@ int serve_start(uv_loop_t *loop, const struct serve_options *options, struct ser
     struct serve *s = xcalloc(1, sizeof(*s));
     code = acceptor_open(&s->acceptor, loop, fd, on_accept, s);
     if (code != 0) {
-        close(fd);
+        if (options->listener == 0)
+            close(fd);
         free(s);
         return error_set(reterr, code, "cannot listen on %s: %s", options->host, uv_strerror(code));
     }
@@ -175,6 +178,26 @@ int serve_start(uv_loop_t *loop, const struct serve_options *options, struct ser
 uint16_t serve_port(const struct serve *s)
 {
     return s->port;
+}
+
+int serve_descriptor(const struct serve *s)
+{
+    return s->acceptor.fd;
+}
+
+void serve_drain(struct serve *s)
+{
+    if (s->closing || s->draining)
+        return;
+    s->draining = true;
+    acceptor_take(&s->acceptor);
+    acceptor_close(&s->acceptor, on_acceptor_closed);
+    int64_t deadline_ns = serve_now_ns(s) + DRAIN_IDLE_NS;
+    for (struct list *l = s->conns.next; l != &s->conns; l = l->next) {
+        struct serve_conn *c = CONTAINER_OF(l, struct serve_conn, node);
+        if (c->state == CONN_READING && (c->request == NULL || !c->request->begun))
+            c->deadline_ns = deadline_ns;
+    }
 }
 
 void serve_close(struct serve *s)

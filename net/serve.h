@@ -31,14 +31,21 @@ struct serve_options {
     int64_t request_timeout_ns; /* from the first byte to the whole request; 0 = 30 s */
     int64_t idle_timeout_ns;    /* keep-alive; 0 = 75 s */
     bool reuseport;
+    int listener; /* a socket that listens already, in place of host and port; 0: none */
     serve_handler_fn *handler;
     void *arg;
 };
 
-/* Listens. Errors: -EADDRINUSE and others with a message that names the address. */
+/* Listens. Takes over `listener` when it succeeds. Errors: -EADDRINUSE and others with a message
+ * that names the address. */
 int serve_start(uv_loop_t *, const struct serve_options *, struct serve **ret,
                 struct error *reterr);
 uint16_t serve_port(const struct serve *);
+/* The listening descriptor; the server's. -1 once it drains. */
+int serve_descriptor(const struct serve *);
+/* Stops listening, without haste: every connection may have one more answer, which says `close`,
+ * and those with nothing to say are closed after a second. serve_close ends it. */
+void serve_drain(struct serve *);
 /* Stops listening and closes every connection; frees itself when the last handle is closed.
  * Handlers' gone callbacks run for requests still open. */
 void serve_close(struct serve *);

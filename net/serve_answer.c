@@ -132,12 +132,14 @@ static void begin_head(struct serve *s, int status)
     add_field(b, STR("date"), str_from(s->date));
 }
 
-static void end_head(struct serve *s, const struct serve_request *r)
+static void end_head(struct serve *s, struct serve_request *r)
 {
     struct strbuf *b = &s->head;
 
     if (r != NULL)
         strbuf_add(b, strbuf_str(&r->extra));
+    if (r != NULL && s->draining)
+        r->keep_alive = false;
     if (r == NULL || !r->keep_alive)
         strbuf_add(b, STR("connection: close\r\n"));
     else if (r->http10)

@@ -115,7 +115,7 @@ struct serve {
     struct list conns;
     size_t conn_count;
     size_t handles; /* not yet closed */
-    bool closing;
+    bool closing, draining;
     struct serve_request *pool;
     size_t pool_count;
     struct strbuf head; /* scratch for answer heads */
