@@ -397,6 +397,12 @@ size_t controller_events(const struct controller *c, uint64_t after, struct cont
     return events_after(c->events, after, ret, max);
 }
 
+const struct rollout_state *controller_state(const struct controller *c, size_t index)
+{
+    CHECK(index < c->count);
+    return &c->rollouts[index].engine.state;
+}
+
 void controller_gauges(const struct controller *c, size_t index, struct controller_gauges *ret)
 {
     CHECK(index < c->count);

@@ -68,6 +68,9 @@ json_t *controller_decision(const struct controller *, const char *id);
 size_t controller_events(const struct controller *, uint64_t after, struct controller_event *ret,
                          size_t max);
 
+/* As it stands, valid until the next tick or command: for the process that comes next. */
+const struct rollout_state *controller_state(const struct controller *, size_t index);
+
 /* For /metrics. */
 struct controller_gauges {
     const char *rollout, *stable, *canary, *phase; /* canary NULL: none */
