@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/respawn.h"
 
 static const struct cli_command *const commands[] = {
     &command_run,     &command_check,    &command_list,  &command_status,
@@ -90,6 +91,8 @@ static int run_command(const struct cli_command *command, int argc, char *const 
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : NULL;
+
+    respawn_remember(argv);
 
     /* Writes to a closed pipe or connection are errors where they happen. */
     signal(SIGPIPE, SIG_IGN);

@@ -1,9 +1,5 @@
-/* `sluice run`: the composition root. Starts the parts in the order in which a failure costs least
- * (the admin port before the first request is taken), turns the control loop, and ends them.
- *
- * What surprises: proxy_stop blocks until requests in flight are done, so it runs on a helper
- * thread while the loop goes on answering /readyz (with 503). The signal handlers are gone by then,
- * so that a second signal has its default effect and ends the process at once. */
+/* `sluice run`: the composition root. Starts the parts in the order in which a failure costs least,
+ * turns the control loop (cli/run_life.c says how it lives), and ends them. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,101 +13,31 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "cli/activation.h"
 #include "cli/command.h"
 #include "cli/load.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/run.h"
 #include "cli/run_ports.h"
-
-enum { TICK_MS = 100 };
-#define DRAIN_NS (30 * NS_PER_SEC)
-
-/* --- the end --- */
-
-static void close_handle(uv_handle_t *handle)
-{
-    if (handle->type != UV_UNKNOWN_HANDLE && !uv_is_closing(handle))
-        uv_close(handle, NULL);
-}
-
-static void close_signals(struct run *run)
-{
-    for (size_t i = 0; i < ARRAY_LEN(run->signals); i++)
-        close_handle((uv_handle_t *)&run->signals[i]);
-}
-
-static void on_stopped(uv_async_t *async)
-{
-    struct run *run = async->data;
-
-    uv_thread_join(&run->stopper);
-    run->proxy = NULL;
-    log_info("run.stopped");
-    admin_close(run->admin);
-    run->admin = NULL;
-    close_handle((uv_handle_t *)&run->tick);
-    close_handle((uv_handle_t *)async);
-}
-
-static void stop_proxy(void *arg)
-{
-    struct run *run = arg;
-
-    proxy_stop(run->proxy, DRAIN_NS);
-    uv_async_send(&run->stopped);
-}
-
-static void begin_drain(struct run *run, int signum)
-{
-    char limit[UNITS_TEXT_MAX];
-
-    log_info("run.draining", F("signal", LOG_STR(signum == SIGINT ? "SIGINT" : "SIGTERM")),
-             F("at_most", LOG_STR(units_duration_text(DRAIN_NS, limit))),
-             F("note", LOG_STR("a second signal ends it at once")));
-    run_keep_worker_stats(run);
-    uv_timer_stop(&run->tick);
-    run->draining = true;
-    close_signals(run);
-    CHECK(uv_thread_create(&run->stopper, stop_proxy, run) == 0);
-}
-
-static void on_signal(uv_signal_t *handle, int signum)
-{
-    struct run *run = handle->data;
-
-    if (signum == SIGHUP)
-        log_warn("run.reload_unsupported",
-                 F("note", LOG_STR("not supported yet: restart to read the files again")));
-    else if (!run->draining)
-        begin_drain(run, signum);
-}
+#include "cli/successor.h"
+#include "controller/rollout.h"
+#include "controller/state_json.h"
 
 /* Ends what there is, in any state of being started. */
 static void tear_down(struct run *run)
 {
-    close_signals(run);
-    close_handle((uv_handle_t *)&run->tick);
-    close_handle((uv_handle_t *)&run->stopped);
-    admin_close(run->admin);
-    run->admin = NULL;
+    run_life_close(run);
     uv_run(&run->loop, UV_RUN_DEFAULT);
-    if (run->proxy != NULL)
-        proxy_stop(run->proxy, 0);
+    proxy_free(run->proxy);
     controller_free(run->controller);
     store_free(run->store);
     recorder_free(run->recorder);
+    notify_deinit(&run->notify);
     CHECK(uv_loop_close(&run->loop) == 0);
 }
 
 /* --- the start --- */
-
-static void on_tick(uv_timer_t *timer)
-{
-    struct run *run = timer->data;
-
-    controller_tick(run->controller);
-    admin_pump(run->admin);
-}
 
 static void raise_file_limit(void)
 {
@@ -124,79 +50,104 @@ static void raise_file_limit(void)
         log_warn("run.file_limit", F("error", LOG_STR(strerror(errno))));
 }
 
-static void init_loop(struct run *run)
+static int start_admin(struct run *run, struct inherited *inherited, struct error *reterr)
 {
-    static const int signums[] = {SIGTERM, SIGINT, SIGHUP};
+    const struct config_address *a = &run->set->config->admin;
+    struct admin_ports ports;
 
-    CHECK(uv_loop_init(&run->loop) == 0);
-    CHECK(uv_timer_init(&run->loop, &run->tick) == 0);
-    CHECK(uv_async_init(&run->loop, &run->stopped, on_stopped) == 0);
-    run->tick.data = run->stopped.data = run;
-    for (size_t i = 0; i < ARRAY_LEN(run->signals); i++) {
-        CHECK(uv_signal_init(&run->loop, &run->signals[i]) == 0);
-        run->signals[i].data = run;
-        uv_signal_start(&run->signals[i], on_signal, signums[i]);
-    }
+    run_admin_ports(run, &ports);
+    int fd = inherited_take_admin(inherited, a->text, a->host, a->port);
+    if (fd < 0)
+        return admin_start(&run->loop, a->host, a->port, &ports, &run->admin, reterr);
+    int rc = admin_adopt(&run->loop, fd, &ports, &run->admin, reterr);
+    if (rc != 0)
+        close(fd);
+    return rc;
 }
 
-static int start(struct run *run, struct error *reterr)
+/* What the process before knew of this process's rollouts, as if this one had stored it. */
+static int take_up_states(struct run *run, struct successor *successor, struct error *reterr)
 {
-    const struct config *config = run->set->config;
-    struct controller_ports controller_ports;
-    struct admin_ports admin_ports;
+    json_t *states = NULL;
 
-    run->worker_count = proxy_worker_count(config);
+    if (successor->socket < 0)
+        return 0;
+    int rc = successor_states(successor, &states, reterr);
+    for (size_t i = 0; rc == 0 && i < run->set->count; i++) {
+        const char *name = run->set->policies[i]->name;
+        const json_t *stored = json_object_get(states, name);
+        struct rollout_state state;
+        struct error error = {0};
+        if (stored == NULL)
+            continue;
+        if (state_from_json(stored, &state, &error) == 0)
+            rc = run->store->ops->commit(run->store, name, &state, NULL, reterr);
+        else
+            log_warn("upgrade.state_unknown", F("rollout", LOG_STR(name)),
+                     F("error", LOG_STR(error.message)), F("note", LOG_STR("begins at weight 0")));
+    }
+    json_decref(states);
+    return rc;
+}
+
+/* What can fail comes first, what others see last: a process that replaces another must not take a
+ * connection before it is sure to serve it. */
+static int start(struct run *run, struct inherited *inherited, struct successor *successor,
+                 struct error *reterr)
+{
+    struct controller_ports controller_ports;
+
+    run->worker_count = proxy_worker_count(run->set->config);
     run->recorder = recorder_new(run->worker_count, run->set);
     run->store = store_memory_new();
-    run_admin_ports(run, &admin_ports);
-    int rc = admin_start(&run->loop, config->admin.host, config->admin.port, &admin_ports,
-                         &run->admin, reterr);
-    if (rc != 0)
-        return rc;
     const struct proxy_options options = {
         .set = run->set,
         .recorder = run->recorder,
         .workers = run->worker_count,
         .clock = &clock_system,
+        .inherited = inherited,
+        .predecessors = successor->weights,
+        .predecessor_count = successor->weight_count,
     };
-    rc = proxy_start(&options, &run->proxy, reterr);
+    int rc = proxy_new(&options, &run->proxy, reterr);
+    if (rc == 0)
+        rc = start_admin(run, inherited, reterr);
+    if (rc == 0)
+        rc = take_up_states(run, successor, reterr);
     if (rc != 0)
         return rc;
     run_controller_ports(run, &controller_ports);
     rc = controller_new(run->set, &controller_ports, run->store, &clock_system, &run->controller,
                         reterr);
     if (rc == 0)
-        uv_timer_start(&run->tick, on_tick, 0, TICK_MS); /* the first before any request */
-    return rc;
+        rc = proxy_start(run->proxy, reterr);
+    if (rc == 0 && successor->socket >= 0)
+        rc = successor_ready(successor, reterr);
+    if (rc != 0)
+        return rc;
+    proxy_lead(run->proxy);
+    return 0;
 }
 
 /* --- what is said --- */
 
-static void add_host(struct strbuf *b, const char *host, uint16_t port)
-{
-    strbuf_addf(b, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
-}
-
 static void log_addresses(const struct run *run)
 {
     const struct config *config = run->set->config;
-    struct strbuf text;
+    char address[PROXY_ADDRESS_MAX], url[PROXY_ADDRESS_MAX + 16];
 
-    strbuf_init(&text, 512);
     for (size_t i = 0; i < config->listen_count; i++) {
-        strbuf_reset(&text);
-        add_host(&text, config->listen[i].host, proxy_port(run->proxy, i));
-        log_info("proxy.listening", F("address", LOG_STR(strbuf_cstr(&text))),
+        proxy_address(run->proxy, i, address);
+        log_info("proxy.listening", F("address", LOG_STR(address)),
                  F("workers", LOG_U64(run->worker_count)));
     }
-    strbuf_reset(&text);
-    strbuf_add(&text, STR("http://"));
-    add_host(&text, config->admin.host, admin_port(run->admin));
-    log_info("admin.listening", F("url", LOG_STR(strbuf_cstr(&text))));
-    strbuf_deinit(&text);
+    bool v6 = strchr(config->admin.host, ':') != NULL;
+    snprintf(url, sizeof(url), v6 ? "http://[%s]:%u" : "http://%s:%u", config->admin.host,
+             admin_port(run->admin));
+    log_info("admin.listening", F("url", LOG_STR(url)));
 }
 
-static void log_rollouts(const struct run *run)
+static void log_rollouts(const struct run *run, bool replaces)
 {
     struct strbuf steps;
 
@@ -212,9 +163,10 @@ static void log_rollouts(const struct run *run)
                  F("steps", LOG_STR(strbuf_cstr(&steps))));
     }
     strbuf_deinit(&steps);
-    log_info(
-        "run.state", F("kept", LOG_STR("in memory")),
-        F("note", LOG_STR("nothing was kept of an earlier run: each rollout begins at weight 0")));
+    log_info("run.state", F("kept", LOG_STR("in memory")),
+             F("note", LOG_STR(replaces ? "rollouts go on where the process before left them"
+                                        : "nothing was kept of an earlier run: each rollout "
+                                          "begins at weight 0")));
 }
 
 /* One line: what it was and what to do. */
@@ -271,20 +223,35 @@ static int load_set(struct load *load, const struct cli_args *args)
     return CLI_OK;
 }
 
-static int run_set(struct policy_set *set)
+/* What systemd opened and nobody listens on; a process before simply closes its own. */
+static void log_unused(const struct inherited *inherited, bool replaces)
+{
+    for (size_t i = 0; !replaces && i < inherited->count; i++)
+        if (!inherited->sockets[i].taken)
+            log_warn("activation.unused", F("descriptor", LOG_I64(inherited->sockets[i].fd)),
+                     F("note", LOG_STR("fits no proxy.listen and is not called proxy or admin; "
+                                       "closed")));
+}
+
+static int run_set(struct policy_set *set, struct inherited *inherited, struct successor *successor)
 {
     struct run *run = xcalloc(1, sizeof(*run));
     struct error error = {.code = 0};
+    bool replaces = successor->socket >= 0;
 
     run->set = set;
+    notify_init(&run->notify, replaces);
     raise_file_limit();
-    init_loop(run);
-    int rc = start(run, &error);
+    run_life_init(run);
+    int rc = start(run, inherited, successor, &error);
+    log_unused(inherited, replaces);
+    inherited_deinit(inherited);
     if (rc != 0) {
         print_start_error(&error);
     } else {
         log_addresses(run);
-        log_rollouts(run);
+        log_rollouts(run, replaces);
+        run_life_serve(run);
         uv_run(&run->loop, UV_RUN_DEFAULT);
     }
     tear_down(run);
@@ -292,18 +259,41 @@ static int run_set(struct policy_set *set)
     return rc == 0 ? CLI_OK : CLI_FAILED;
 }
 
+/* Sockets and all else that another process prepared for this one. */
+static int begin(struct inherited *inherited, struct successor *successor)
+{
+    struct error error = {.code = 0};
+
+    /* What is asked of a process that does not run yet is done by its start. */
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGUSR2, SIG_IGN);
+    if (successor_begin(successor, inherited, &error) != 0) {
+        print_start_error(&error);
+        return CLI_FAILED;
+    }
+    if (successor->socket < 0)
+        activation_take(inherited);
+    return CLI_OK;
+}
+
 static int run_run(const struct cli_args *args)
 {
+    struct inherited inherited = {0};
+    struct successor successor;
     struct load load;
 
     if (args->arg_count == 0)
         return usage_error("give at least one policy file, such as: sluice run sluice.yaml");
     int rc = init_log(args);
+    if (rc == CLI_OK)
+        rc = begin(&inherited, &successor);
     if (rc != CLI_OK)
         return rc;
     rc = load_set(&load, args);
     if (rc == CLI_OK)
-        rc = run_set(load.set);
+        rc = run_set(load.set, &inherited, &successor);
+    inherited_deinit(&inherited);
+    successor_end(&successor);
     load_deinit(&load);
     return rc;
 }
@@ -319,7 +309,13 @@ const struct cli_command command_run = {
     .usage = "FILE… [--log-format text|json] [--log-level LEVEL]",
     .details = "Files are policies or a configuration, or folders of them, told apart by their\n"
                "top-level key. Without a configuration: listens on 127.0.0.1:8080, admin API on\n"
-               "127.0.0.1:9900. SIGTERM drains for at most 30 s; a second one ends at once.",
+               "127.0.0.1:9900.\n\n"
+               "SIGTERM  drains: finishes what is in flight within proxy.drain_timeout (30s);\n"
+               "         a second one ends at once\n"
+               "SIGUSR2  starts the program anew, with the files as they are now, hands it the\n"
+               "         open sockets and the rollouts' states, and drains once it serves\n"
+               "SIGHUP   opens the access log anew; policies are not read again\n\n"
+               "Takes sockets from systemd and tells it how it is: docs/operations.md.",
     .example = "  sluice run sluice.yaml chat.yaml",
     .options = run_options,
     .option_count = sizeof(run_options) / sizeof(run_options[0]),

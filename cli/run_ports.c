@@ -1,5 +1,5 @@
 /* The glue: each function is one call on, because proxy, controller and admin do not know each
- * other. What it adds is the end of life: during a drain the proxy is another thread's. */
+ * other. What it adds is the end of life: then commands are refused. */
 #include "cli/run_ports.h"
 
 #include <errno.h>
@@ -13,8 +13,7 @@ static void set_weight(void *ctx, uint32_t rollout, uint32_t epoch, uint32_t wei
 {
     struct run *run = ctx;
 
-    if (!run->draining)
-        proxy_set_weight(run->proxy, rollout, epoch, weight_bp);
+    proxy_set_weight(run->proxy, rollout, epoch, weight_bp);
 }
 
 static void observe(void *ctx, uint32_t rollout, struct observation *add_to)
@@ -71,12 +70,15 @@ static int command(void *ctx, const char *rollout, const struct command *what,
 {
     struct run *run = ctx;
 
-    if (!run->draining)
+    bool being_replaced = run->frozen || run->replaced;
+    if (!run->leaving && !being_replaced)
         return controller_command(run->controller, rollout, what, ret);
     *ret = (struct command_result){.ok = false};
-    snprintf(ret->title, sizeof(ret->title), "Shutting down");
+    snprintf(ret->title, sizeof(ret->title), being_replaced ? "Being replaced" : "Shutting down");
     snprintf(ret->detail, sizeof(ret->detail),
-             "This process is ending and takes no commands; try again when it runs again.");
+             being_replaced ? "Another process takes over; the command was not run: try again."
+                            : "This process is ending and takes no commands; try again when it "
+                              "runs again.");
     return 0;
 }
 
@@ -165,23 +167,14 @@ static void worker(void *ctx, size_t index, struct admin_worker *ret)
 {
     struct run *run = ctx;
 
-    if (run->draining)
-        *ret = run->last_workers[index];
-    else
-        read_worker(run, index, ret);
+    read_worker(run, index, ret);
 }
 
 static const char *not_ready(void *ctx)
 {
     struct run *run = ctx;
 
-    return run->draining ? "draining: no new requests are taken" : NULL;
-}
-
-void run_keep_worker_stats(struct run *run)
-{
-    for (size_t i = 0; i < run->worker_count; i++)
-        read_worker(run, i, &run->last_workers[i]);
+    return run->leaving ? "draining: no new requests are taken" : NULL;
 }
 
 void run_admin_ports(struct run *run, struct admin_ports *ret)

@@ -26,7 +26,9 @@ struct ring {
 struct access_log {
     struct ring *rings;
     size_t workers;
-    int fd;
+    char *to;
+    int fd;              /* the log thread's */
+    _Atomic int fd_next; /* to be used from now on; -1: none */
     atomic_bool stop;
     pthread_t thread;
 };
@@ -95,6 +97,16 @@ static void drain(struct access_log *log, struct ring *r)
     atomic_store_explicit(&r->tail, tail, memory_order_release);
 }
 
+static void take_next(struct access_log *log)
+{
+    int fd = atomic_exchange(&log->fd_next, -1);
+
+    if (fd < 0)
+        return;
+    close(log->fd);
+    log->fd = fd;
+}
+
 static void *run(void *arg)
 {
     struct access_log *log = arg;
@@ -103,6 +115,7 @@ static void *run(void *arg)
 
     while (!last) {
         last = atomic_load(&log->stop);
+        take_next(log);
         for (size_t i = 0; i < log->workers; i++)
             drain(log, &log->rings[i]);
         if (!last)
@@ -116,9 +129,9 @@ static int open_target(const char *to, struct error *reterr)
     int fd;
 
     if (strcmp(to, "stdout") == 0)
-        fd = dup(STDOUT_FILENO);
+        fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     else if (strcmp(to, "stderr") == 0)
-        fd = dup(STDERR_FILENO);
+        fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
     else
         fd = open(to, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
     if (fd < 0)
@@ -133,7 +146,9 @@ int access_log_new(const char *to, size_t workers, struct access_log **ret, stru
     if (fd < 0)
         return fd;
     struct access_log *log = xcalloc(1, sizeof(*log));
+    log->to = xstrdup(to);
     log->fd = fd;
+    atomic_init(&log->fd_next, -1);
     log->workers = workers;
     log->rings = aligned_alloc(64, workers * sizeof(*log->rings));
     if (log->rings == NULL)
@@ -147,6 +162,19 @@ int access_log_new(const char *to, size_t workers, struct access_log **ret, stru
     return 0;
 }
 
+int access_log_reopen(struct access_log *log, struct error *reterr)
+{
+    if (strcmp(log->to, "stdout") == 0 || strcmp(log->to, "stderr") == 0)
+        return 0;
+    int fd = open_target(log->to, reterr);
+    if (fd < 0)
+        return fd;
+    fd = atomic_exchange(&log->fd_next, fd);
+    if (fd >= 0)
+        close(fd); /* a reopening that was not even noticed */
+    return 0;
+}
+
 void access_log_free(struct access_log *log)
 {
     if (log == NULL)
@@ -156,7 +184,9 @@ void access_log_free(struct access_log *log)
     for (size_t i = 0; i < log->workers; i++)
         free(log->rings[i].bytes);
     free(log->rings);
+    take_next(log);
     close(log->fd);
+    free(log->to);
     free(log);
 }
 

@@ -19,6 +19,10 @@ struct access_log;
 
 /* `to`: "stdout", "stderr" or a path (appended to). */
 int access_log_new(const char *to, size_t workers, struct access_log **ret, struct error *reterr);
+/* Opens the path again, which may be another file by now (a log was rotated); nothing to do for the
+ * standard streams. Lines go to the old file until the thread has the new one. The control thread.
+ * On an error the old file stays in use. */
+int access_log_reopen(struct access_log *, struct error *reterr);
 /* Writes what is still in the rings, then joins the thread. NULL is fine. */
 void access_log_free(struct access_log *);
 /* The worker's thread. The line ends with a newline. */

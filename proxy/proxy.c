@@ -1,5 +1,6 @@
-/* The data plane as a whole: sockets bound before any thread starts, so that a port in use is an
- * error of `sluice run` and not of a worker.
+/* The data plane as a whole, in two steps: what can fail comes before what can be seen from
+ * outside, so that a process that replaces another takes no connection before it is sure to serve
+ * it.
  */
 #include "proxy/proxy.h"
 
@@ -15,16 +16,21 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/log.h"
-#include "net/sockaddr.h"
+#include "proxy/listeners.h"
+#include "proxy/weight_region.h"
 #include "proxy/worker.h"
-
-enum { BACKLOG = 4096 };
 
 struct proxy {
     struct shared shared;
     struct worker **workers;
     size_t count;
-    uint16_t ports[LISTEN_MAX];
+    struct listeners listeners;
+    struct weight_region *weights;
+    /* Of the processes before this one that may still drain, the last first. */
+    struct weight_region *predecessors[PROXY_PREDECESSORS_MAX];
+    size_t predecessor_count;
+    bool started;       /* the workers own the listeners' descriptors */
+    _Atomic bool leads; /* predecessors follow */
 };
 
 size_t proxy_worker_count(const struct config *config)
@@ -39,81 +45,21 @@ size_t proxy_worker_count(const struct config *config)
     return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (size_t)n;
 }
 
-static int bind_failed(const struct config_address *a, int fd, int error, struct error *reterr)
+void proxy_free(struct proxy *p)
 {
-    int code = error_set(reterr, -error, "cannot listen on %s: %s", a->text, strerror(error));
-
-    if (error == EADDRINUSE)
-        error_hint(reterr, "another process has that port: stop it (ss -ltnp shows it) or change "
-                           "proxy.listen");
-    else if (error == EACCES)
-        error_hint(reterr, "ports below 1024 need root or CAP_NET_BIND_SERVICE");
-    else if (error == EADDRNOTAVAIL)
-        error_hint(reterr, "this machine does not have that address");
-    if (fd >= 0)
-        close(fd);
-    return code;
-}
-
-/* A listening socket, or -errno. `first`: bound alone once, since SO_REUSEPORT would share the port
- * with another sluice of the same user without a word. */
-static int bind_one(const struct config_address *a, uint16_t port, bool first, struct error *reterr)
-{
-    struct sockaddr_storage address;
-    socklen_t len = sockaddr_parse(a->host, port, &address);
-    int on = 1;
-
-    if (len == 0)
-        return error_set(reterr, -EINVAL, "%s is not a numeric address", a->text);
-    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return bind_failed(a, -1, errno, reterr);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (first && port != 0) {
-        /* Bound without SO_REUSEPORT for a moment: this fails when anybody listens there. */
-        if (bind(fd, (struct sockaddr *)&address, len) != 0 || listen(fd, 1) != 0)
-            return bind_failed(a, fd, errno, reterr);
-        close(fd);
-        return bind_one(a, port, false, reterr);
-    }
-    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-    if (bind(fd, (struct sockaddr *)&address, len) != 0 || listen(fd, BACKLOG) != 0)
-        return bind_failed(a, fd, errno, reterr);
-    return fd;
-}
-
-/* fds[worker * listen_count + listener] */
-static int bind_all(struct proxy *p, int *fds, struct error *reterr)
-{
-    const struct config *config = p->shared.config;
-
-    for (size_t i = 0; i < p->count * config->listen_count; i++)
-        fds[i] = -1;
-    for (size_t w = 0; w < p->count; w++) {
-        for (size_t l = 0; l < config->listen_count; l++) {
-            uint16_t port = w == 0 ? config->listen[l].port : p->ports[l];
-            int fd = bind_one(&config->listen[l], port, w == 0, reterr);
-            if (fd < 0)
-                return fd;
-            fds[w * config->listen_count + l] = fd;
-            p->ports[l] = sockaddr_bound_port(fd);
-        }
-    }
-    return 0;
-}
-
-static void close_all(const int *fds, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
-}
-
-static void free_shared(struct proxy *p)
-{
+    if (p == NULL)
+        return;
+    for (size_t w = 0; w < p->count; w++)
+        if (p->workers[w] != NULL)
+            worker_free(p->workers[w]);
+    if (!p->started)
+        listeners_close(&p->listeners);
+    listeners_deinit(&p->listeners);
     access_log_free(p->shared.access_log);
     route_table_free(p->shared.table);
-    free(p->shared.weights);
+    weight_region_free(p->weights);
+    for (size_t i = 0; i < p->predecessor_count; i++)
+        weight_region_free(p->predecessors[i]);
     policy_set_unref(p->shared.set);
     free(p->workers);
     free(p);
@@ -139,6 +85,25 @@ static uint64_t sockets_max(const struct config *config)
     return max;
 }
 
+static void map_predecessors(struct proxy *p, const struct proxy_options *o)
+{
+    struct error error;
+
+    for (size_t i = 0; i < o->predecessor_count; i++) {
+        error = (struct error){0};
+        if (p->predecessor_count < PROXY_PREDECESSORS_MAX &&
+            weight_region_map(o->predecessors[i], &p->predecessors[p->predecessor_count], &error) ==
+                0) {
+            p->predecessor_count++;
+            continue;
+        }
+        close(o->predecessors[i]);
+        if (error.code != 0)
+            log_warn("proxy.predecessor_unknown", F("error", LOG_STR(error.message)),
+                     F("note", LOG_STR("it keeps its last weights while it drains")));
+    }
+}
+
 static int prepare(struct proxy *p, const struct proxy_options *o, struct error *reterr)
 {
     const struct config *config = o->set->config;
@@ -150,50 +115,100 @@ static int prepare(struct proxy *p, const struct proxy_options *o, struct error 
     p->shared.recorder = o->recorder;
     p->shared.clock = o->clock;
     p->shared.sockets_max = sockets_max(config);
-    p->shared.weights = aligned_alloc(64, (o->set->count + 1) * sizeof(struct weight));
-    if (p->shared.weights == NULL)
-        abort();
-    memset(p->shared.weights, 0, (o->set->count + 1) * sizeof(struct weight));
+    struct error error = {0};
+    p->weights = weight_region_new(o->set, &error);
+    if (weight_region_fd(p->weights) < 0)
+        log_warn("proxy.weights_private", F("error", LOG_STR(error.message)),
+                 F("note", LOG_STR("after an upgrade this process will not follow its successor")));
+    p->shared.weights = weight_region_words(p->weights);
+    map_predecessors(p, o);
     p->shared.table = route_table_new(o->set);
     if (strcmp(config->access_log.to, "off") == 0)
         return 0;
     return access_log_new(config->access_log.to, p->count, &p->shared.access_log, reterr);
 }
 
-int proxy_start(const struct proxy_options *o, struct proxy **ret, struct error *reterr)
+int proxy_new(const struct proxy_options *o, struct proxy **ret, struct error *reterr)
 {
     struct proxy *p = aligned_alloc(64, (sizeof(*p) + 63) / 64 * 64);
-    size_t listeners = o->set->config->listen_count;
 
     if (p == NULL)
         abort();
-    signal(SIGPIPE, SIG_IGN); /* libuv writes with write(2) */
     memset(p, 0, sizeof(*p));
-    int *fds = xmalloc(o->workers * listeners * sizeof(*fds));
     int status = prepare(p, o, reterr);
-    if (status == 0) {
-        status = bind_all(p, fds, reterr);
-        if (status < 0)
-            close_all(fds, o->workers * listeners);
-    }
+    if (status == 0)
+        status = listeners_bind(&p->listeners, o->set->config, p->count, o->inherited, reterr);
     if (status < 0) {
-        free(fds);
-        free_shared(p);
+        proxy_free(p);
         return status;
     }
-    for (size_t w = 0; w < p->count; w++)
-        p->workers[w] = worker_new(&p->shared, w, &fds[w * listeners], listeners);
-    free(fds);
-    for (size_t w = 0; w < p->count; w++)
-        CHECK(worker_run(p->workers[w]) == 0);
     *ret = p;
     return 0;
+}
+
+int proxy_start(struct proxy *p, struct error *reterr)
+{
+    int status = listeners_listen(&p->listeners, p->shared.config, reterr);
+
+    if (status < 0)
+        return status;
+    signal(SIGPIPE, SIG_IGN); /* libuv writes with write(2) */
+    for (size_t w = 0; w < p->count; w++)
+        p->workers[w] = worker_new(&p->shared, w, NULL, 0);
+    for (size_t i = 0; i < p->listeners.count; i++) {
+        const struct listener_socket *s = &p->listeners.sockets[i];
+        worker_listen(p->workers[s->worker], s->listener, s->fd);
+    }
+    p->started = true;
+    for (size_t w = 0; w < p->count; w++)
+        CHECK(worker_run(p->workers[w]) == 0);
+    return 0;
+}
+
+/* --- the successor --- */
+
+void proxy_lead(struct proxy *p)
+{
+    atomic_store(&p->leads, true);
+}
+
+void proxy_sockets(const struct proxy *p, struct inherited *ret)
+{
+    for (size_t i = 0; i < p->listeners.count; i++) {
+        const struct listener_socket *s = &p->listeners.sockets[i];
+        if (!s->shared)
+            CHECK(inherited_add(ret, s->fd, INHERITED_PROXY, (uint32_t)s->listener,
+                                p->shared.config->listen[s->listener].text));
+    }
+}
+
+size_t proxy_weight_fds(const struct proxy *p, int ret[static PROXY_PREDECESSORS_MAX])
+{
+    size_t count = 0;
+
+    if (weight_region_fd(p->weights) >= 0)
+        ret[count++] = weight_region_fd(p->weights);
+    for (size_t i = 0; i < p->predecessor_count && count < PROXY_PREDECESSORS_MAX; i++)
+        ret[count++] = weight_region_fd(p->predecessors[i]);
+    return count;
+}
+
+/* Processes that drain follow what is decided here. Their epochs are their own. */
+static void tell_predecessors(const struct proxy *p, uint32_t rollout, uint32_t weight_bp)
+{
+    for (size_t i = 0; i < p->predecessor_count; i++) {
+        struct weight *w =
+            weight_region_find(p->predecessors[i], p->shared.set->policies[rollout]->name);
+        if (w != NULL)
+            weight_follow(w, weight_bp);
+    }
 }
 
 void proxy_set_weight(struct proxy *p, uint32_t rollout, uint32_t epoch, uint32_t weight_bp)
 {
     CHECK(rollout < p->shared.set->count);
-    weight_set(&p->shared.weights[rollout], epoch, weight_bp);
+    if (weight_set(&p->shared.weights[rollout], epoch, weight_bp) && atomic_load(&p->leads))
+        tell_predecessors(p, rollout, weight_bp);
 }
 
 uint32_t proxy_weight_bp(const struct proxy *p, uint32_t rollout)
@@ -207,10 +222,20 @@ void proxy_set_ready(struct proxy *p, bool ready)
     atomic_store_explicit(&p->shared.unready, !ready, memory_order_relaxed);
 }
 
-uint16_t proxy_port(const struct proxy *p, size_t listener)
+void proxy_address(const struct proxy *p, size_t listener, char to[static PROXY_ADDRESS_MAX])
 {
+    const struct listener_socket *s = p->listeners.sockets;
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof(address);
+    char host[INET6_ADDRSTRLEN] = "?";
+
     CHECK(listener < p->shared.config->listen_count);
-    return p->ports[listener];
+    while (s->listener != listener)
+        s++;
+    if (getsockname(s->fd, (struct sockaddr *)&address, &len) == 0)
+        (void)uv_ip_name((struct sockaddr *)&address, host, sizeof(host));
+    snprintf(to, PROXY_ADDRESS_MAX, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host,
+             p->listeners.ports[listener]);
 }
 
 size_t proxy_workers(const struct proxy *p)
@@ -241,15 +266,28 @@ void proxy_worker_stats(const struct proxy *p, size_t worker, struct proxy_worke
     };
 }
 
-void proxy_stop(struct proxy *p, int64_t drain_ns)
+/* --- the end --- */
+
+void proxy_drain(struct proxy *p, int64_t drain_ns)
 {
     int64_t deadline_ns = clock_mono(p->shared.clock) + drain_ns;
 
     for (size_t w = 0; w < p->count; w++)
         worker_drain(p->workers[w], deadline_ns);
+}
+
+void proxy_join(struct proxy *p)
+{
     for (size_t w = 0; w < p->count; w++)
         worker_join(p->workers[w]);
-    for (size_t w = 0; w < p->count; w++)
-        worker_free(p->workers[w]);
-    free_shared(p);
+}
+
+uint64_t proxy_cut(const struct proxy *p)
+{
+    return atomic_load(&p->shared.cut);
+}
+
+int proxy_reopen_log(struct proxy *p, struct error *reterr)
+{
+    return p->shared.access_log == NULL ? 0 : access_log_reopen(p->shared.access_log, reterr);
 }

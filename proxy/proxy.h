@@ -14,30 +14,38 @@
 #include "analysis/recorder.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "net/inherited.h"
 #include "policies/policy_set.h"
 
 struct proxy;
+
+enum { PROXY_PREDECESSORS_MAX = 8, PROXY_ADDRESS_MAX = 64 };
 
 struct proxy_options {
     struct policy_set *set;    /* a reference is taken */
     struct recorder *recorder; /* one shard per worker; outlives the proxy */
     size_t workers;
     const struct clock *clock;
+    struct inherited *inherited; /* sockets to serve instead of binding them; NULL: none */
+    const int *predecessors;     /* proxy_weight_fds of the process before; taken over */
+    size_t predecessor_count;
 };
 
 /* How many workers a configuration means (auto = usable cores). */
 size_t proxy_worker_count(const struct config *);
 
-/* Waits up to 3 s for endpoint names to resolve, binds every listener in every worker, starts the
- * threads. All weights are 0. -EADDRINUSE etc. with a message that says what to do. */
-int proxy_start(const struct proxy_options *, struct proxy **ret, struct error *reterr);
+/* Waits up to 3 s for endpoint names to resolve and binds every listener in every worker; nobody
+ * can connect yet. All weights are 0. -EADDRINUSE etc. with a message that says what to do. */
+int proxy_new(const struct proxy_options *, struct proxy **ret, struct error *reterr);
+/* Listens and starts the threads. After an error: proxy_free. */
+int proxy_start(struct proxy *, struct error *reterr);
 
-/* Any thread. An older epoch than the current one is ignored. */
+/* Any thread. An older epoch than the current one is ignored. Predecessors follow (proxy_lead). */
 void proxy_set_weight(struct proxy *, uint32_t rollout, uint32_t epoch, uint32_t weight_bp);
 uint32_t proxy_weight_bp(const struct proxy *, uint32_t rollout);
 
-/* The port a listener really has (for port 0). */
-uint16_t proxy_port(const struct proxy *, size_t listener);
+/* Where a listener really listens, such as "127.0.0.1:8080" or "[::]:8080". After proxy_new. */
+void proxy_address(const struct proxy *, size_t listener, char to[static PROXY_ADDRESS_MAX]);
 
 /* What health_path answers from now on: false fails it, so that a balancer stops sending before the
  * listeners close. Any thread. */
@@ -63,8 +71,31 @@ struct proxy_worker_stats {
 size_t proxy_workers(const struct proxy *);
 void proxy_worker_stats(const struct proxy *, size_t worker, struct proxy_worker_stats *ret);
 
-/* Stops accepting, lets requests in flight finish for at most drain_ns, then closes everything and
- * joins the threads. Blocking; frees the proxy. */
-void proxy_stop(struct proxy *, int64_t drain_ns);
+/* --- the process that comes after this one, or came before; control thread --- */
+
+/* From here on the predecessors, which may still drain, get every weight that is set: not before
+ * the first decision that is this process's own. */
+void proxy_lead(struct proxy *);
+/* Adds every listening socket; the descriptors stay the proxy's. After proxy_start, before
+ * proxy_drain. */
+void proxy_sockets(const struct proxy *, struct inherited *ret);
+/* The memory with the weight words: this process's first, then its predecessors'. Returns how many;
+ * they stay the proxy's. */
+size_t proxy_weight_fds(const struct proxy *, int ret[static PROXY_PREDECESSORS_MAX]);
+
+/* --- upkeep and end --- */
+
+/* Opens the access log's file anew, after it was renamed. On an error the old one stays in use. */
+int proxy_reopen_log(struct proxy *, struct error *reterr);
+
+/* Stops accepting; requests in flight may finish for at most drain_ns, then the rest is cut.
+ * Returns at once; any thread. Everything else here still works until proxy_free. */
+void proxy_drain(struct proxy *, int64_t drain_ns);
+/* Blocks until the drain is over. */
+void proxy_join(struct proxy *);
+/* How many requests were cut at the end of the drain. */
+uint64_t proxy_cut(const struct proxy *);
+/* NULL, never started, or joined. */
+void proxy_free(struct proxy *);
 
 #endif

@@ -30,6 +30,10 @@ static inline struct weight_now weight_read(const struct weight *w)
 
 /* False: the word already has a newer epoch, or was tripped in this one. */
 bool weight_set(struct weight *, uint32_t epoch, uint32_t weight_bp);
+/* Another writer takes over a word whose epochs it does not share: the weight, one epoch after
+ * whatever stands there, so that it is obeyed. Nothing is written when the weight is that already.
+ */
+void weight_follow(struct weight *, uint32_t weight_bp);
 /* Weight 0 until a newer epoch. False: the word has another epoch by now. */
 bool weight_trip(struct weight *, uint32_t epoch);
 

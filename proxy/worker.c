@@ -63,8 +63,10 @@ static void drain_step(struct worker *w, int64_t now_ns)
     if (now_ns - w->drain_ns >= DRAIN_GRACE_MS * NS_PER_MS)
         client_close_idle(w, now_ns - DRAIN_GRACE_MS * NS_PER_MS);
     if (now_ns >= deadline_ns) {
-        while (!list_empty(&w->exchanges))
+        while (!list_empty(&w->exchanges)) {
+            atomic_fetch_add(&w->shared->cut, 1);
             exchange_abort(CONTAINER_OF(w->exchanges.next, struct exchange, link));
+        }
         client_close_all(w);
     }
     if (w->clients == 0) {

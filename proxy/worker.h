@@ -31,6 +31,7 @@ struct shared {
     const struct clock *clock;
     _Alignas(64) _Atomic uint64_t connections_active; /* process-wide, for limits.connections */
     _Atomic uint64_t sockets;                         /* clients' and endpoints', process-wide */
+    _Atomic uint64_t cut;                             /* requests that a drain's end cut off */
     _Atomic bool unready; /* health_path says so: the listeners will close soon */
     uint64_t sockets_max; /* what RLIMIT_NOFILE leaves beside files, the admin API and a reserve */
 };
