@@ -22,6 +22,7 @@ enum field_id { /* those the proxy handles; all others are passed on as they cam
                 FIELD_EXPECT,
                 FIELD_FORWARDED,
                 FIELD_HOST,
+                FIELD_HTTP2_SETTINGS,
                 FIELD_KEEP_ALIVE,
                 FIELD_MAX_FORWARDS,
                 FIELD_PROXY_AUTHENTICATE,

@@ -329,7 +329,7 @@ static int read_request_line(struct str line, struct head *h, const char **why)
     return 0;
 }
 
-/* Expect (RFC 9110, 10.1.1): HTTP/1.0 has none, and without a body there is nothing to wait for. */
+/* Expect (RFC 9110, 10.1.1), which HTTP/1.0 does not have. */
 static int read_expect(struct head *h, const char **why)
 {
     if (h->minor == 0 || h->index[FIELD_EXPECT] == 0)
@@ -337,7 +337,7 @@ static int read_expect(struct head *h, const char **why)
     for (size_t i = 0; i < h->count; i++)
         if (h->fields[i].id == FIELD_EXPECT && !str_ieq(h->fields[i].value, STR("100-continue")))
             return refuse(why, 417, "an expectation other than 100-continue");
-    h->expect_continue = h->framing != FRAMING_NONE;
+    h->expect_continue = true;
     return 0;
 }
 
@@ -422,7 +422,9 @@ int head_parse_request(struct str bytes, size_t max_fields, struct head *h, cons
     h->upgrade_protocol = upgrade_protocol(h);
     h->upgrade = h->framing == FRAMING_NONE && tunnelled(h->upgrade_protocol) &&
                  (str_eq(h->method, STR("GET")) || str_eq(h->method, STR("POST")));
-    h->te_trailers = h->minor == 1 && any_member(h, FIELD_TE, STR("trailers"));
+    /* Not named by Connection, TE is somebody else's that nobody took out (9110, 10.1.4). */
+    h->te_trailers = h->minor == 1 && any_member(h, FIELD_TE, STR("trailers")) &&
+                     any_member(h, FIELD_CONNECTION, STR("te"));
     h->accepts_event_stream = accepts_event_stream(h);
     return 0;
 }
@@ -470,7 +472,7 @@ int head_parse_response(struct str bytes, bool to_head, struct head *h, const ch
                      : h->length > 0 ? FRAMING_LENGTH
                                      : FRAMING_NONE;
     h->upgrade_protocol = upgrade_protocol(h);
-    h->upgrade = h->status == 101 && h->upgrade_protocol.len > 0;
+    h->upgrade = (h->status == 101 || h->status == 426) && tunnelled(h->upgrade_protocol);
     return 0;
 }
 

@@ -36,9 +36,9 @@ struct head {
     uint8_t minor; /* HTTP/1.minor: 0, or 1 for that and all above (RFC 9110, 2.5) */
     bool keep_alive;
     bool nominates; /* Connection names fields of the sender's own */
-    bool upgrade;   /* a request that validly asks for an upgrade that can be tunnelled; a 101 that
-                       validly says to what: HTTP/1.1, Connection names it, one protocol. A request
-                       has no body then, is GET or POST, and asks neither for HTTP nor for TLS. */
+    bool upgrade; /* a request that validly asks for an upgrade that can be tunnelled; a 101 or 426
+                     that validly says to what: HTTP/1.1, Connection names it, one protocol that is
+                     neither HTTP nor TLS. The request has no body then, and is GET or POST. */
     struct str upgrade_protocol; /* of `upgrade`, as it came: "websocket" */
     enum framing framing;
     uint64_t length; /* FRAMING_LENGTH */
@@ -48,8 +48,8 @@ struct head {
     struct str query;          /* with its '?', or empty */
     struct str host;           /* of Host or of an absolute-form target, without the port */
     struct str authority;      /* the same with its port; both empty: HTTP/1.0 without Host */
-    bool expect_continue;      /* HTTP/1.1, and a body follows */
-    bool te_trailers;          /* HTTP/1.1, and TE: trailers was said */
+    bool expect_continue;      /* HTTP/1.1 */
+    bool te_trailers;          /* HTTP/1.1, TE: trailers, and Connection names TE */
     bool accepts_event_stream; /* Accept names text/event-stream */
     int32_t max_forwards;      /* of OPTIONS, > 0; -1: none said */
     /* response */

@@ -13,6 +13,7 @@
 static const char *const denied[] = {
     /* framing and the connection */
     "connection",
+    "http2-settings",
     "keep-alive",
     "te",
     "trailer",

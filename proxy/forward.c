@@ -278,7 +278,7 @@ static bool passes(const struct head *h, enum field_id id)
 void forward_response_head(const struct forward_response *r, struct strbuf *out)
 {
     const struct head *h = r->head;
-    bool upgrade = r->upgrade && h->upgrade;
+    bool upgrade = h->upgrade && (r->upgrade || h->status == 426);
     bool drop[FIELD_ID_COUNT] = {
         [FIELD_CONTENT_LENGTH] = h->status == 204 || h->status < 200, /* RFC 9110, 8.6 */
         [FIELD_TRAILER] = r->framing != FRAMING_CHUNKED || !r->trailers,
@@ -298,7 +298,8 @@ void forward_response_head(const struct forward_response *r, struct strbuf *out)
     add_via(h, out);
     if (upgrade) {
         add_field(STR("Upgrade: "), h->upgrade_protocol, out);
-        strbuf_add(out, STR("Connection: Upgrade\r\n"));
+        strbuf_add(out, r->close && h->status != 101 ? STR("Connection: Upgrade, close\r\n")
+                                                     : STR("Connection: Upgrade\r\n"));
     } else if (r->close) {
         strbuf_add(out, STR("Connection: close\r\n"));
     } else if (r->keep_alive_10) {

@@ -50,7 +50,7 @@ struct forward_response {
     enum framing framing;      /* towards the client */
     bool close, keep_alive_10; /* Connection: close; Connection: keep-alive for HTTP/1.0 */
     bool trailers;             /* the body's trailer fields pass, and with them Trailer */
-    bool upgrade;              /* 101: Connection: Upgrade and Upgrade pass */
+    bool upgrade;              /* 101: Connection: Upgrade and Upgrade pass (426: always) */
     struct str date;           /* for a response without Date (RFC 9110, 6.6.1); empty: none */
 };
 void forward_response_head(const struct forward_response *, struct strbuf *out);

@@ -28,6 +28,17 @@ static const struct {
     {"by closing to chunked", FRAMING_CLOSE, FRAMING_CHUNKED, 0, "hello", "5\r\nhello\r\n", "",
      BODY_MORE},
     {"no body", FRAMING_NONE, FRAMING_NONE, 0, "NEXT", "", "NEXT", BODY_DONE},
+    {"trailers go out behind the last chunk", FRAMING_CHUNKED, FRAMING_CHUNKED, 0,
+     "5\r\nhello\r\n0\r\nX-A: 1\r\nHost: b\r\nX-B: 2\r\n\r\nNEXT",
+     "5\r\nhello\r\n0\r\nX-A: 1\r\nX-B: 2\r\n\r\n", "NEXT", BODY_DONE},
+    {"trailers of nothing", FRAMING_CHUNKED, FRAMING_CHUNKED, 0, "0\r\nX-A: 1\r\n\r\n",
+     "0\r\nX-A: 1\r\n\r\n", "", BODY_DONE},
+    {"forbidden trailers only", FRAMING_CHUNKED, FRAMING_CHUNKED, 0,
+     "1\r\nx\r\n0\r\nContent-Length: 9\r\n\r\n", "1\r\nx\r\n0\r\n\r\n", "", BODY_DONE},
+    {"no trailers without chunks", FRAMING_CHUNKED, FRAMING_CLOSE, 0,
+     "1\r\nx\r\n0\r\nX-A: 1\r\n\r\n", "x", "", BODY_DONE},
+    {"a broken trailer", FRAMING_CHUNKED, FRAMING_CHUNKED, 0, "0\r\nX A: 1\r\n\r\n", "", NULL,
+     BODY_ERROR},
     {"broken", FRAMING_CHUNKED, FRAMING_CHUNKED, 0, "zz\r\n", "", NULL, BODY_ERROR},
 };
 
@@ -58,6 +69,7 @@ static void test_table(void **state)
         if (rows[i].left != NULL)
             assert_true(str_eq(bytes, str_from(rows[i].left)));
         assert_int_equal(b.done, rows[i].end == BODY_DONE);
+        body_deinit(&b);
         strbuf_deinit(&got);
     }
 }
@@ -82,6 +94,48 @@ static void test_more_runs_than_fit(void **state)
     strbuf_deinit(&got);
 }
 
+static void test_dropped_trailers(void **state)
+{
+    struct body b;
+    struct strbuf got;
+    struct str bytes = STR("1\r\nx\r\n0\r\nX-A: 1\r\n\r\n"), bad = STR("0\r\nX A: 1\r\n\r\n");
+
+    (void)state;
+    body_init(&b, FRAMING_CHUNKED, 0);
+    b.drop_trailers = true;
+    strbuf_init(&got, 4096);
+    assert_int_equal(run(&b, &bytes, FRAMING_CHUNKED, &got), BODY_DONE);
+    assert_string_equal(strbuf_cstr(&got), "1\r\nx\r\n0\r\n\r\n");
+    body_deinit(&b);
+    body_deinit(&b); /* harmless */
+    body_init(&b, FRAMING_CHUNKED, 0);
+    b.drop_trailers = true; /* dropped ones are checked all the same */
+    assert_int_equal(run(&b, &bad, FRAMING_CHUNKED, &got), BODY_ERROR);
+    body_deinit(&b);
+    strbuf_deinit(&got);
+}
+
+/* Which buffers are content, behind a head of the caller's and whatever frames it. */
+static void test_content_runs(void **state)
+{
+    struct body b;
+    struct body_out out = {.count = 0};
+    struct str bytes = STR("2\r\nhe\r\n3\r\nllo\r\n0\r\nX-A: 1\r\n\r\n");
+
+    (void)state;
+    out.bufs[out.count++] = uv_buf_init((char *)"HEAD", 4);
+    body_init(&b, FRAMING_CHUNKED, 0);
+    assert_int_equal(body_read(&b, &bytes, FRAMING_CHUNKED, &out), BODY_DONE);
+    assert_int_equal(out.run_count, 2);
+    assert_memory_equal(out.bufs[out.run_first].base, "he", 2);
+    assert_memory_equal(out.bufs[out.run_first + 1].base, "llo", 3);
+    assert_int_equal(out.bufs[out.run_first].len + out.bufs[out.run_first + 1].len, 5);
+    out.count = 0;
+    assert_int_equal(body_read(&b, &bytes, FRAMING_CHUNKED, &out), BODY_DONE);
+    assert_int_equal(out.run_count, 0);
+    body_deinit(&b);
+}
+
 static void test_close_ends_it(void **state)
 {
     struct body b;
@@ -100,6 +154,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_more_runs_than_fit),
+        cmocka_unit_test(test_dropped_trailers),
+        cmocka_unit_test(test_content_runs),
         cmocka_unit_test(test_close_ends_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
