@@ -227,7 +227,11 @@ bench: build ## Measure CPU per request, rate and latency beside nginx and HAPro
 	@tests/tools/unpack_peers.sh $(BUILD)/peers $(BENCH_PACKAGES)
 	@$(PY) tests/bench/bench.py --bin $(OUT) --peers $(BUILD)/peers $(BENCH_ARGS)
 
-figures: build ## Print the figures of the promises: detection times, split accuracy, lost requests
+STORM := $(OUT)/storm
+$(STORM): $(call objects,tests/figures/storm)
+	$(call link)
+
+figures: build $(STORM) ## Print the figures of the promises: detection times, split accuracy, lost requests
 	@SLUICE_BIN_DIR=$(abspath $(OUT)) $(PY) tests/figures/run_all.py $(FIGURES_ARGS)
 
 # --- installing --------------------------------------------------------------------------------
