@@ -38,6 +38,39 @@ static void check_criteria(const struct policy_analysis *a)
     }
 }
 
+/* What is written into a request's head can neither end a line nor frame the message. */
+static void check_field(const char *name, const char *value)
+{
+    static const char *const refused[] = {
+        "host", "content-length", "transfer-encoding", "connection",
+        "te",   "trailer",        "upgrade",           "expect"};
+
+    CHECK(name[0] != '\0');
+    for (const char *c = name; *c != '\0'; c++)
+        CHECK(*c > ' ' && *c < 0x7f && *c != ':' && !(*c >= 'A' && *c <= 'Z'));
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++)
+        CHECK(strcmp(name, refused[i]) != 0);
+    for (const char *c = value; *c != '\0'; c++)
+        CHECK((unsigned char)*c >= 0x20 && *c != 0x7f);
+}
+
+static void check_upstream(const struct policy_upstream *u)
+{
+    CHECK(u->connect_timeout_ns > 0);
+    CHECK(u->first_byte_timeout_ns <= u->total_timeout_ns);
+    CHECK(u->queue_timeout_ns > 0 && u->queue_timeout_ns <= u->total_timeout_ns);
+    CHECK(u->retries_max <= 5 && u->retries_budget >= 0 && u->retries_budget <= 1);
+    CHECK(u->max_requests > 0);
+    CHECK((u->host == UPSTREAM_HOST_NAME) == (u->host_name != NULL));
+    CHECK((u->tls.certificate == NULL) == (u->tls.key == NULL));
+    CHECK(u->set_header_count <= REQUEST_HEADERS_MAX);
+    CHECK(u->remove_header_count <= REQUEST_HEADERS_MAX);
+    for (size_t i = 0; i < u->set_header_count; i++)
+        check_field(u->set_headers[i].name, u->set_headers[i].value);
+    for (size_t i = 0; i < u->remove_header_count; i++)
+        check_field(u->remove_headers[i], "");
+}
+
 static void check_policy(const struct policy *p)
 {
     uint32_t last_bp = 0;
@@ -57,12 +90,40 @@ static void check_policy(const struct policy *p)
     CHECK(p->analysis.max_bad_promotion > 0 && p->analysis.max_bad_promotion < 0.5);
     CHECK(p->analysis.slot_ns > 0);
     check_criteria(&p->analysis);
-    CHECK(p->upstream.connect_timeout_ns > 0);
-    CHECK(p->upstream.first_byte_timeout_ns <= p->upstream.total_timeout_ns);
+    CHECK(p->protocol < PROTOCOL_COUNT);
+    CHECK(p->shield <= SHIELD_ALL);
+    CHECK(p->rollback_drain_ns >= 0);
+    check_upstream(&p->upstream);
+}
+
+static void check_tls(const struct config_tls *tls)
+{
+    CHECK(tls->count >= 1 && tls->count <= CERTIFICATES_MAX);
+    for (size_t i = 0; i < tls->count; i++)
+        CHECK(tls->certificates[i].certificate != NULL && tls->certificates[i].key != NULL);
+    CHECK((tls->client_ca == NULL) == (tls->client_auth == CLIENT_AUTH_NONE));
+}
+
+static void check_networks(const struct config *c)
+{
+    CHECK(c->trusted_proxy_count <= NETWORKS_MAX);
+    for (size_t i = 0; i < c->trusted_proxy_count; i++) {
+        const struct config_network *n = &c->trusted_proxies[i];
+        CHECK(n->bits <= (n->ipv6 ? 128 : 32));
+        for (unsigned bit = n->bits; bit < 128; bit++)
+            CHECK((n->address[bit / 8] & (0x80u >> (bit % 8))) == 0);
+    }
 }
 
 static void check_config(const struct config *c)
 {
+    for (size_t i = 0; i < c->listen_count; i++)
+        if (c->listen[i].tls != NULL)
+            check_tls(c->listen[i].tls);
+    check_networks(c);
+    CHECK(c->limits.headers >= 1 && c->limits.headers <= 128);
+    CHECK(c->limits.replay_bytes <= c->limits.replay_total_bytes);
+    CHECK(c->health_path == NULL || c->health_path[0] == '/');
     CHECK(c->listen_count >= 1 && c->listen_count <= LISTEN_MAX);
     CHECK(c->workers <= WORKERS_MAX);
     CHECK(c->limits.connections > 0 && c->limits.head_bytes > 0);

@@ -2,6 +2,7 @@
 #include "policies/schema.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 
 #include "policies/schema_docs.h"
 #include "tests/unit/policies/parse.h"
@@ -146,6 +147,7 @@ static void test_examples_of_the_pages_parse(void **state)
     static const char fence[] = "```yaml\n";
 
     (void)state;
+    setenv("BACKEND_TOKEN", "secret", 1);
     for (size_t s = 0; s < 2; s++) {
         struct strbuf out;
         int seen = 0;
