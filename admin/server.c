@@ -331,6 +331,11 @@ static void on_timer_closed(uv_handle_t *handle)
     free(a);
 }
 
+size_t admin_connections(const struct admin *a)
+{
+    return serve_connections(a->serve);
+}
+
 void admin_drain(struct admin *a)
 {
     event_streams_free(a->events);

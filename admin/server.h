@@ -30,6 +30,7 @@ uint16_t admin_port(const struct admin *);
 void admin_pump(struct admin *);
 /* Ends event streams and stops listening; a connection that is open may have one more answer. */
 void admin_drain(struct admin *);
+size_t admin_connections(const struct admin *);
 /* Ends event streams, stops listening; freed when the loop has closed the last handle. */
 void admin_close(struct admin *);
 

@@ -30,6 +30,7 @@ struct run {
     bool replaced; /* another process serves in its place */
     bool frozen;   /* the next process has what the rollouts stand at: nothing is decided here */
     size_t worker_count;
+    unsigned lingered;
 
     uv_loop_t loop;
     uv_timer_t tick, watchdog, delay;

@@ -12,6 +12,8 @@
 #include "base/units.h"
 #include "cli/run.h"
 
+enum { LINGER_TURN_MS = 50, LINGER_TURNS = 60 };
+
 static const int signums[RUN_SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2};
 
 static void close_handle(uv_handle_t *handle)
@@ -42,6 +44,15 @@ void run_life_close(struct run *run)
 
 /* --- the end --- */
 
+/* The last users of the admin API of a process that was replaced have a moment to end. */
+static void on_linger(uv_timer_t *timer)
+{
+    struct run *run = timer->data;
+
+    if (admin_connections(run->admin) == 0 || ++run->lingered == LINGER_TURNS)
+        run_life_close(run);
+}
+
 static void on_stopped(uv_async_t *async)
 {
     struct run *run = async->data;
@@ -52,7 +63,10 @@ static void on_stopped(uv_async_t *async)
         log_warn("run.cut", F("requests", LOG_U64(cut)),
                  F("note", LOG_STR("they were still under way when proxy.drain_timeout was over")));
     log_info("run.stopped", F("cut", LOG_U64(cut)));
-    run_life_close(run);
+    if (run->replaced)
+        uv_timer_start(&run->delay, on_linger, 0, LINGER_TURN_MS);
+    else
+        run_life_close(run);
 }
 
 static void join_proxy(void *arg)

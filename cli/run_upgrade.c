@@ -95,10 +95,10 @@ static void on_child_exit(uv_process_t *child, int64_t status, int signum)
     char why[128];
 
     u->alive = false;
-    if (u->done)
+    if (u->done && (status != 0 || signum != 0)) /* it may well be replaced before this one ends */
         log_error("upgrade.successor_ended", F("pid", LOG_I64(child->pid)),
                   F("status", LOG_I64(status)), F("signal", LOG_I64(signum)));
-    else if (signum != 0)
+    if (signum != 0)
         snprintf(why, sizeof(why), "the new process was ended by signal %d", signum);
     else
         snprintf(why, sizeof(why),
@@ -174,13 +174,10 @@ static void listen_to(struct upgrade *u)
 
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
-    struct upgrade *u = poll->data;
-
-    (void)events;
-    if (status < 0)
-        fail(u, uv_strerror(status));
-    else
-        listen_to(u);
+    /* Also when libuv sees an error, which is how the end of the other side may look: the socket
+     * itself says what it is. */
+    (void)status, (void)events;
+    listen_to(poll->data);
 }
 
 static void on_deadline(uv_timer_t *timer)

@@ -185,6 +185,11 @@ int serve_descriptor(const struct serve *s)
     return s->acceptor.fd;
 }
 
+size_t serve_connections(const struct serve *s)
+{
+    return s->conn_count;
+}
+
 void serve_drain(struct serve *s)
 {
     if (s->closing || s->draining)

@@ -46,6 +46,7 @@ int serve_descriptor(const struct serve *);
 /* Stops listening, without haste: every connection may have one more answer, which says `close`,
  * and those with nothing to say are closed after a second. serve_close ends it. */
 void serve_drain(struct serve *);
+size_t serve_connections(const struct serve *);
 /* Stops listening and closes every connection; frees itself when the last handle is closed.
  * Handlers' gone callbacks run for requests still open. */
 void serve_close(struct serve *);
