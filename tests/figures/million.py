@@ -50,7 +50,7 @@ def settled(s):
 
 
 def main():
-    args = arguments(requests=1000000, warmup=100000, connections=96, shield="safe")
+    args = arguments(requests=1000000, warmup=100000, connections=96, shield="safe", verbose=0)
     storm = Storm(args.connections)
     folder = tempfile.mkdtemp(prefix="sluice-million-")
     urls = [f"http://127.0.0.1:{p}" for p in storm.ports]
@@ -73,6 +73,8 @@ def main():
         storm.stop()
         shutil.rmtree(folder, ignore_errors=True)
     got["corrupted"] += warm["corrupted"]
+    if args.verbose:
+        print(json.dumps(got, indent=1))
     print(f"{got['requests']} requests in {got['seconds']:.0f} s over {args.connections} connections, "
           f"{cpu:.0f} s of CPU in sluice")
     print(f"    answered well {got['ok']}, with an error {got['errors']}, visibly cut {got['cut']}, "

@@ -13,7 +13,7 @@
 #include "tests/figures/storm/storm.h"
 #include "tests/figures/storm/wire.h"
 
-enum { STACK_BYTES = 256 * 1024, OPEN_MAX = 65536, LARGEST = 256 * 1024, STALL_S = 4 };
+enum { STACK_BYTES = 256 * 1024, OPEN_MAX = 65536, WHOLE_MAX = 4096, STALL_S = 4 };
 
 const char *const backend_versions[BACKENDS] = {"1.0.0", "1.0.0", "2.0.0", "2.0.0"};
 
@@ -108,18 +108,42 @@ static bool send_stream(const struct answer *a)
     return true;
 }
 
-static bool send_pieces(const struct answer *a)
+/* The whole answer with Content-Length in `to`; returns its length. */
+static size_t whole_answer(const struct answer *a, char *to, size_t max)
 {
-    char whole[4096];
-    int n = snprintf(
-        whole, sizeof(whole),
+    size_t n = (size_t)snprintf(
+        to, max,
         "HTTP/1.1 200 OK\r\nX-Id: %lld\r\nX-Model-Version: %s\r\nContent-Length: %u\r\n\r\n",
         (long long)a->id, a->version, a->script.answer_bytes);
+    size_t body = a->to_head ? 0 : a->script.answer_bytes;
 
-    for (int at = 0; at < n; at += 17)
-        if (!wire_send(a->fd, whole + at, (size_t)(n - at < 17 ? n - at : 17)))
+    memset(to + n, a->script.letter, body);
+    return n + body;
+}
+
+static bool send_pieces(const struct answer *a)
+{
+    char whole[WHOLE_MAX];
+    size_t n = whole_answer(a, whole, sizeof(whole)), piece = 17;
+
+    for (size_t at = 0; at < n; at += piece) {
+        piece = at < 300 ? 17 : 600;
+        if (!wire_send(a->fd, whole + at, n - at < piece ? n - at : piece))
             return false;
-    return a->to_head || send_letters(a, a->script.answer_bytes);
+    }
+    return true;
+}
+
+/* With another answer right behind it, in one write: what comes later, when the connection may be
+ * in use again, no proxy could tell from an answer. */
+static void send_surplus(const struct answer *a)
+{
+    static const char evil[] = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+    char whole[WHOLE_MAX];
+    size_t n = whole_answer(a, whole, sizeof(whole));
+
+    memcpy(whole + n, evil, sizeof(evil) - 1);
+    wire_send(a->fd, whole, n + sizeof(evil) - 1);
 }
 
 /* Answers that go well. True: the connection may be used again. */
@@ -147,8 +171,7 @@ static bool answer_well(const struct answer *a)
         send_length(a, "200 OK", bytes, bytes);
         return false;
     case ANSWER_SURPLUS:
-        if (send_length(a, "200 OK", bytes, bytes))
-            wire_send_text(a->fd, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+        send_surplus(a);
         return false;
     case ANSWER_EARLY:
         send_length(a, "200 OK", bytes, bytes);

@@ -11,7 +11,7 @@
 
 #include "tests/figures/storm/storm.h"
 
-enum { REQUESTS_MAX = 20 * 1000 * 1000, CONNECTIONS_MAX = 512 };
+enum { REQUESTS_MAX = 20 * 1000 * 1000, CONNECTIONS_MAX = 512, SHOWN_MAX = 100 };
 
 struct tally {
     uint64_t fates[FATE_COUNT], aborted, repeated, duplicated, mended, failed, saved, raced, late;
@@ -84,7 +84,7 @@ static uint64_t check(const struct storm *storm, struct tally *t)
         const struct record *r = &storm->records[id];
         const char *fault = fault_of(&s, r, t);
         t->kinds[s.answer]++;
-        if (fault != NULL && faults++ < 20)
+        if (fault != NULL && faults++ < SHOWN_MAX)
             fprintf(stderr,
                     "storm: request %" PRIu64 ": %s (send %d, answer %s, status %u, seen %u)\n", id,
                     fault, s.send, answer_names[s.answer], r->status,
