@@ -214,8 +214,12 @@ static const char *string_bytes(struct observe_json *j, const char *p, const cha
             j->at = AT_FAULT;
             return stop;
         }
-        j->escaped = j->some = j->odd = true;
+        j->some = j->odd = true;
         p = stop + 1;
+        if (p < end && (uint8_t)*p >= ' ')
+            p++;
+        else
+            j->escaped = true; /* what is escaped comes with the next run, or is a control byte */
     }
     return p;
 }
@@ -355,6 +359,10 @@ const char *observe_json_bytes(struct observe_json *j, const char *p, const char
     while (p < end) {
         if (j->at == IN_STRING || j->at == IN_KEY) {
             p = string_bytes(j, p, end);
+            if (j->at == AT_COLON && p < end && *p == ':') { /* as it nearly always is */
+                j->at = AT_VALUE;
+                p++;
+            }
             continue;
         }
         if (j->at == IN_SCALAR) {

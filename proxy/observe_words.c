@@ -161,8 +161,11 @@ static const struct word_row events[] = {
 
 static unsigned find(const struct word_row *rows, size_t count, struct str text)
 {
+    if (text.len == 0)
+        return 0;
     for (size_t i = 0; i < count; i++) {
-        if (rows[i].text.len == text.len && memcmp(rows[i].text.ptr, text.ptr, text.len) == 0)
+        if (rows[i].text.len == text.len && rows[i].text.ptr[0] == text.ptr[0] &&
+            memcmp(rows[i].text.ptr, text.ptr, text.len) == 0)
             return rows[i].value;
     }
     return 0;
