@@ -1,6 +1,9 @@
 /* TCP over libuv with uv_try_write first. The surprising part: at most one uv_write is in flight
  * per stream, because libuv finishes only one queued request per loop turn; what comes meanwhile is
  * joined in `next` and goes out as one.
+ *
+ * TLS (net/stream_tls.c) lies between this file and the owner: it reads by itself, and what it has
+ * encrypted goes out through stream_write_raw. A plain stream pays one branch for it.
  */
 #include "net/stream.h"
 
@@ -11,11 +14,13 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "net/acceptor.h"
+#include "net/stream_internal.h"
 
 struct stream_out {
     uv_write_t write;
     uv_connect_t connect;
     struct stream *stream; /* NULL once the stream has let go of it */
+    bool connecting;       /* TCP's part of it */
     bool writing;
     char *now; /* in flight */
     size_t now_len;
@@ -99,7 +104,7 @@ static void shut_now(struct stream *s)
 }
 
 /* A FIN ends one direction, an error both: it is told even when the FIN was told before. */
-static void end(struct stream *s, int status)
+void stream_end(struct stream *s, int status)
 {
     if (s->broken || (s->ended && status == 0))
         return;
@@ -124,13 +129,18 @@ static void on_uv_write(uv_write_t *req, int status)
     if (status < 0) {
         s->out = NULL; /* it will never be taken */
         out_free(o);
-        end(s, status);
+        if (s->connecting)
+            stream_tls_broken(s, status);
+        else
+            stream_end(s, status);
         return;
     }
     if (o->writing)
         return;
     s->out = NULL;
     out_free(o);
+    if (s->connecting) /* a flight of the handshake, which is nobody's business */
+        return;
     if (s->shut)
         shut_now(s);
     s->events->on_drain(s);
@@ -138,11 +148,16 @@ static void on_uv_write(uv_write_t *req, int status)
 
 ssize_t stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count)
 {
-    size_t done = 0;
-
     CHECK(!s->closing);
     CHECK(!s->shut);
-    if (s->out == NULL && !s->connecting) {
+    return s->tls != NULL ? stream_tls_write(s, bufs, count) : stream_write_raw(s, bufs, count);
+}
+
+ssize_t stream_write_raw(struct stream *s, const uv_buf_t *bufs, unsigned count)
+{
+    size_t done = 0;
+
+    if (s->out == NULL) { /* else the connection does not stand, or others go first */
         int n = uv_try_write((uv_stream_t *)&s->tcp, bufs, count);
         if (n < 0 && n != UV_EAGAIN)
             return n;
@@ -160,17 +175,22 @@ ssize_t stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count)
     }
     if (o == NULL)
         return 0;
-    if (!o->writing && !s->connecting && o->next_len > 0) {
+    if (!o->writing && !o->connecting && o->next_len > 0) {
         int status = flush(s);
         if (status < 0)
             return status;
     }
-    return (ssize_t)stream_pending(s);
+    return (ssize_t)stream_pending_raw(s);
+}
+
+size_t stream_pending_raw(const struct stream *s)
+{
+    return s->out == NULL ? 0 : (s->out->writing ? s->out->now_len : 0) + s->out->next_len;
 }
 
 size_t stream_pending(const struct stream *s)
 {
-    return s->out == NULL ? 0 : (s->out->writing ? s->out->now_len : 0) + s->out->next_len;
+    return stream_pending_raw(s) + (s->tls == NULL ? 0 : stream_tls_early(s));
 }
 
 static void on_uv_connect(uv_connect_t *req, int status)
@@ -183,13 +203,20 @@ static void on_uv_connect(uv_connect_t *req, int status)
         return;
     }
     loop_turn(stream_loop(s));
-    s->connecting = false;
+    o->connecting = false;
     if (status == 0 && o->next_len > 0)
         status = flush(s);
     if (status == 0 && !o->writing) {
         s->out = NULL;
         out_free(o);
     }
+    if (status == 0 && s->tls != NULL) {
+        stream_tls_start(s);
+        return;
+    }
+    s->connecting = false;
+    if (status == 0 && s->shut)
+        stream_shutdown_raw(s);
     s->events->on_connect(s, status);
 }
 
@@ -204,14 +231,17 @@ int stream_connect(struct stream *s, const struct sockaddr *address)
         out_free(o);
         return status;
     }
+    o->connecting = true;
     s->connecting = true;
+    if (s->tls != NULL)
+        stream_tls_address(s, address);
     return 0;
 }
 
 /* libuv reports the end of the stream when an RST arrives right behind data (it takes EPOLLHUP for
  * a FIN). The kernel knows better: after a FIN the socket waits for our close, after an RST it is
  * closed. */
-static bool was_reset(struct stream *s)
+bool stream_was_reset(struct stream *s)
 {
     struct tcp_info info;
     socklen_t len = sizeof(info);
@@ -241,13 +271,17 @@ static void on_uv_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf)
         return;
     }
     stream_pause(s);
-    end(s, nread != UV_EOF ? (int)nread : was_reset(s) ? UV_ECONNRESET : 0);
+    stream_end(s, nread != UV_EOF ? (int)nread : stream_was_reset(s) ? UV_ECONNRESET : 0);
 }
 
 void stream_read(struct stream *s)
 {
     if (s->reading || s->closing || s->ended)
         return;
+    if (s->tls != NULL) {
+        stream_tls_read(s);
+        return;
+    }
     s->reading = uv_read_start((uv_stream_t *)&s->tcp, on_uv_alloc, on_uv_read) == 0;
 }
 
@@ -255,8 +289,11 @@ void stream_pause(struct stream *s)
 {
     if (!s->reading || s->closing)
         return;
-    uv_read_stop((uv_stream_t *)&s->tcp);
     s->reading = false;
+    if (s->tls != NULL)
+        stream_tls_pause(s);
+    else
+        uv_read_stop((uv_stream_t *)&s->tcp);
 }
 
 void stream_shutdown(struct stream *s)
@@ -264,6 +301,13 @@ void stream_shutdown(struct stream *s)
     if (s->shut || s->closing)
         return;
     s->shut = true;
+    if (s->tls != NULL && !stream_tls_shutdown(s))
+        return; /* once the handshake is done */
+    stream_shutdown_raw(s);
+}
+
+void stream_shutdown_raw(struct stream *s)
+{
     if (s->out == NULL)
         shut_now(s);
 }
@@ -275,6 +319,8 @@ static void on_uv_close(uv_handle_t *handle)
     /* A request in flight was cancelled before this callback, so nothing points at `out`. */
     if (s->out != NULL)
         out_free(s->out);
+    if (s->tls != NULL)
+        stream_tls_free(s);
     s->events->on_closed(s);
 }
 
@@ -282,7 +328,7 @@ static void on_uv_close(uv_handle_t *handle)
  * close callback or in the same turn, and must not reach the owner. */
 static void let_go(struct stream *s)
 {
-    if (s->out != NULL && (s->out->writing || s->connecting)) {
+    if (s->out != NULL && (s->out->writing || s->out->connecting)) {
         s->out->stream = NULL;
         s->out = NULL;
     }
@@ -292,6 +338,8 @@ void stream_close(struct stream *s)
 {
     if (s->closing)
         return;
+    if (s->tls != NULL)
+        stream_tls_goodbye(s);
     s->closing = true;
     s->reading = false;
     let_go(s);

@@ -1,10 +1,14 @@
-/* net/stream.h — bytes over one TCP connection.
+/* net/stream.h — bytes over one TCP connection, plain or within TLS.
  *
  * Pushes what arrives, writes at once what the kernel takes and keeps the rest. Reading stays on
  * and is paused only for back-pressure: while it is paused nobody learns that the peer went away.
  *
  * One loop, one thread. The owner embeds the stream and may free it only in on_closed. No callback
  * runs after stream_close but on_closed. A callback may close the stream it was called for.
+ *
+ * Within TLS everything means the same, and: the stream is `connecting` until the handshake is
+ * done; the peer's close_notify is its end; a FIN without one is on_end(UV_EPROTO), since what came
+ * may have been cut by anybody.
  */
 #ifndef NET_STREAM_H
 #define NET_STREAM_H
@@ -19,10 +23,16 @@
 #include "net/loop.h"
 
 struct stream;
+struct stream_tls;
+struct tls_server;
+struct tls_client;
 
 struct stream_events {
-    void (*on_connect)(struct stream *, int status); /* only after stream_connect */
-    void (*on_bytes)(struct stream *, struct str);   /* valid during the call */
+    /* Only after stream_connect and stream_secure_server. UV_EPROTO: the handshake failed; what is
+     * left to do is to close, or first to stream_shutdown and let the peer read why. UV_EOF: the
+     * peer left without a byte of a handshake. */
+    void (*on_connect)(struct stream *, int status);
+    void (*on_bytes)(struct stream *, struct str); /* valid during the call */
     /* status 0: the peer's FIN, nothing more comes. UV_E*: broken both ways, also after a FIN. */
     void (*on_end)(struct stream *, int status);
     void (*on_drain)(struct stream *); /* nothing is pending any more */
@@ -35,6 +45,7 @@ struct stream {
     uv_tcp_t tcp;
     const struct stream_events *events;
     struct stream_out *out; /* NULL: nothing pending */
+    struct stream_tls *tls; /* NULL: plain */
     bool connecting, reading, closing;
     bool ended;  /* nothing more comes: its FIN, or broken */
     bool broken; /* nothing more goes either; told once */
@@ -45,6 +56,12 @@ struct stream {
 void stream_init(struct stream *, struct loop *, const struct stream_events *);
 /* Takes over an accepted descriptor (net/acceptor.h). 0 or UV_E*. */
 int stream_adopt(struct stream *, int fd);
+/* Right after stream_adopt: waits for the client's handshake; on_connect tells. Takes a reference.
+ * 0 or UV_E*. */
+int stream_secure_server(struct stream *, struct tls_server *);
+/* Before stream_connect. `server_name` (a name or an address) is asked for and checked. Takes a
+ * reference. 0 or UV_E*. */
+int stream_secure_client(struct stream *, struct tls_client *, const char *server_name);
 /* Starts to connect; on_connect tells. Writes are kept until then. 0 or UV_E* (then no callback).
  */
 int stream_connect(struct stream *, const struct sockaddr *);
@@ -64,6 +81,19 @@ void stream_shutdown(struct stream *);
 void stream_close(struct stream *);
 /* Closes with RST where the kernel allows, so that the peer cannot take a cut answer for whole. */
 void stream_reset(struct stream *);
+
+static inline bool stream_is_secure(const struct stream *s)
+{
+    return s->tls != NULL;
+}
+/* What the client asked for by SNI, or "". Lives as long as the stream. */
+const char *stream_server_name(const struct stream *);
+/* The protocol that was agreed on: "http/1.1" or "". */
+const char *stream_alpn(const struct stream *);
+/* Why TLS failed, after UV_EPROTO: "certificate has expired". "" otherwise. */
+const char *stream_tls_error(const struct stream *);
+/* True when an earlier session was taken up again. */
+bool stream_tls_resumed(const struct stream *);
 
 static inline struct loop *stream_loop(const struct stream *s)
 {
