@@ -574,8 +574,9 @@ static const struct schema_row policy_rows[] = {
      .type = SCHEMA_MAP,
      .misnomers = "retry|attempts",
      .example = "retries: {max: 1, budget: 10%}",
-     .doc = "Further attempts at other endpoints of the same version, for requests that may be "
-            "sent twice and whose bytes are still held. Only the first attempt is evidence."},
+     .doc = "Further attempts for a request that failed before the first byte of its answer, at "
+            "another endpoint of its version where there is one; only where it may be sent twice "
+            "and is still held (`proxy.limits.replay`). They are never evidence."},
     {.path = "upstream.retries.max",
      .type = SCHEMA_COUNT,
      .default_text = "1",
@@ -590,7 +591,7 @@ static const struct schema_row policy_rows[] = {
      .max = "100%",
      .misnomers = "ratio|percent",
      .doc = "The most retries, as a share of the requests lately sent, so that retries do not bury "
-            "a backend that is failing already."},
+            "a backend that is failing already. What `shield` sends to stable is not counted."},
     {.path = "upstream.balance",
      .type = SCHEMA_TEXT,
      .later = true,
