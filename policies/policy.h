@@ -148,6 +148,7 @@ struct policy_upstream {
     uint32_t max_requests; /* in flight to one endpoint, process-wide; default 1024 */
     uint32_t queue_max;    /* requests that wait for one of a version's endpoints, per worker */
     int64_t queue_timeout_ns;
+    int64_t tunnel_timeout_ns; /* silence in both directions after an upgrade; default 1 h */
 };
 
 struct named_file;

@@ -17,6 +17,7 @@ static const struct schema_binding bindings[] = {
     SCHEMA_BIND("upstream.first_byte_timeout", struct policy_upstream, first_byte_timeout_ns),
     SCHEMA_BIND("upstream.idle_timeout", struct policy_upstream, idle_timeout_ns),
     SCHEMA_BIND("upstream.total_timeout", struct policy_upstream, total_timeout_ns),
+    SCHEMA_BIND("upstream.tunnel_timeout", struct policy_upstream, tunnel_timeout_ns),
     SCHEMA_BIND("upstream.retries.max", struct policy_upstream, retries_max),
     SCHEMA_BIND("upstream.retries.budget", struct policy_upstream, retries_budget),
     SCHEMA_BIND("upstream.max_requests", struct policy_upstream, max_requests),

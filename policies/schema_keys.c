@@ -570,6 +570,14 @@ static const struct schema_row policy_rows[] = {
      .misnomers = "timeout|request_timeout",
      .doc = "How long an attempt may take in all. The other timeouts cannot be longer; their "
             "defaults are cut to it."},
+    {.path = "upstream.tunnel_timeout",
+     .type = SCHEMA_DURATION,
+     .default_text = "1h",
+     .min = "1s",
+     .max = "30d",
+     .misnomers = "websocket_timeout|upgrade_timeout",
+     .doc = "The longest silence, both ways, of a connection after an upgrade (WebSocket). "
+            "`total_timeout` does not count there."},
     {.path = "upstream.retries",
      .type = SCHEMA_MAP,
      .misnomers = "retry|attempts",
