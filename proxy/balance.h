@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 struct endpoint_load {
-    uint32_t in_flight; /* requests of this worker */
+    uint32_t in_flight; /* requests */
     uint32_t weight;    /* >= 1 */
 };
 
