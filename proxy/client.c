@@ -6,11 +6,14 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "proxy/access_entry.h"
 #include "proxy/exchange.h"
+#include "proxy/trust.h"
 
 enum { LINGER_S = 2 };
 
 static const struct stream_events events;
+static void next_request(struct client *c);
 
 static struct client *client_of(struct stream *s)
 {
@@ -37,8 +40,10 @@ static void peer_text(struct client *c)
     int len = sizeof(address);
 
     c->peer[0] = '\0';
-    if (uv_tcp_getpeername(&c->stream.tcp, (struct sockaddr *)&address, &len) == 0)
-        (void)uv_ip_name((const struct sockaddr *)&address, c->peer, sizeof(c->peer));
+    if (uv_tcp_getpeername(&c->stream.tcp, (struct sockaddr *)&address, &len) != 0)
+        return;
+    (void)uv_ip_name((const struct sockaddr *)&address, c->peer, sizeof(c->peer));
+    c->trusted = trust_peer(c->worker->shared->config, (const struct sockaddr *)&address);
 }
 
 /* The one place that decides: while a request is under way bytes of the next are held, one read of
@@ -99,6 +104,7 @@ static void refuse(struct client *c, int status, const char *why)
         if (codes[i].status == status)
             e.code = codes[i].code;
     stat_add(&c->worker->stats.rejected, 1);
+    client_log_refusal(c, NULL, NULL, status);
     list_remove(&c->link);
     client_answer(c, &e, false, true);
 }
@@ -129,8 +135,8 @@ static bool feed_head(struct client *c, struct str *bytes, size_t scanned)
     }
     if (end == 0)
         return false;
-    int status = head_parse_request((struct str){bytes->ptr, (size_t)end}, HEAD_FIELDS_MAX,
-                                    &w->request_head, &why);
+    int status = head_parse_request((struct str){bytes->ptr, (size_t)end},
+                                    w->shared->config->limits.headers, &w->request_head, &why);
     if (status != 0) {
         refuse(c, status, why);
         return false;
@@ -140,6 +146,8 @@ static bool feed_head(struct client *c, struct str *bytes, size_t scanned)
     list_remove(&c->link);
     c->state = CLIENT_EXCHANGE;
     exchange_start(c, &w->request_head, bytes);
+    if (c->state == CLIENT_EXCHANGE && bytes->len > 0) /* what a first attempt left of it */
+        exchange_body(c->exchange, bytes);
     return true;
 }
 
@@ -192,6 +200,27 @@ static void on_bytes(struct stream *s, struct str bytes)
         bytes = held_str(&c->held);
     }
     feed(c, bytes, scanned);
+}
+
+void client_resume(struct client *c)
+{
+    if (c->stream.closing || c->state != CLIENT_EXCHANGE)
+        return;
+    if (c->held.len > 0 && !c->feeding) {
+        struct held held = c->held;
+        struct str bytes = held_str(&held);
+        c->held = (struct held){0};
+        c->feeding = true; /* an answer in here changes the state only */
+        exchange_body(c->exchange, &bytes);
+        c->feeding = false;
+        if (!c->stream.closing && c->state != CLIENT_LINGERING)
+            held_keep(&c->held, bytes);
+        held_drop(&held);
+        if (c->state == CLIENT_WAITING && !c->stream.closing)
+            next_request(c);
+    }
+    if (!c->stream.closing)
+        client_update_reading(c);
 }
 
 static void next_request(struct client *c)
@@ -249,20 +278,51 @@ void client_cut(struct client *c)
     stream_reset(&c->stream);
 }
 
+void client_send(struct client *c, struct str answer, bool keep_alive, bool body_coming)
+{
+    uv_buf_t buf = uv_buf_init((char *)(uintptr_t)answer.ptr, (unsigned)answer.len);
+
+    c->exchange = NULL;
+    if (stream_write(&c->stream, &buf, 1) < 0)
+        close_client(c);
+    else
+        client_done(c, keep_alive, body_coming);
+}
+
 void client_answer(struct client *c, const struct forward_error *e, bool keep_alive,
                    bool body_coming)
 {
     struct strbuf *out = &c->worker->scratch;
 
-    c->exchange = NULL;
     strbuf_reset(out);
     forward_error(e, out);
-    uv_buf_t buf = uv_buf_init(out->ptr, (unsigned)out->len);
-    if (stream_write(&c->stream, &buf, 1) < 0) {
-        close_client(c);
+    client_send(c, strbuf_str(out), keep_alive, body_coming);
+}
+
+void client_log_refusal(struct client *c, const struct head *h, const char *request_id, int status)
+{
+    const struct shared *s = c->worker->shared;
+    char method[16] = "", path[256] = "";
+
+    if (s->access_log == NULL || s->config->access_log.errors != ACCESS_LOG_ERRORS_ALL)
         return;
+    if (h != NULL) {
+        str_copy(method, sizeof(method), h->method);
+        str_copy(path, sizeof(path), h->path);
     }
-    client_done(c, keep_alive, body_coming);
+    const struct access_entry e = {
+        .request_id = request_id,
+        .client = c->peer,
+        .method = h == NULL ? NULL : method,
+        .path = h == NULL ? NULL : path,
+        .status = status,
+        .result = result_names[RESULT_REJECTED],
+        .connect_ns = -1,
+        .first_byte_ns = -1,
+        .first_token_ns = -1,
+        .total_ns = c->worker->loop.now_ns - c->since_ns,
+    };
+    access_entry_write(&e, c->worker);
 }
 
 static void on_end(struct stream *s, int status)

@@ -27,6 +27,8 @@ struct client {
     bool feeding;       /* on the stack: do not recurse */
     bool ended;         /* its FIN came */
     bool upload_paused; /* the endpoint does not take its body as fast as it comes */
+    bool trusted;       /* one of proxy.trusted_proxies: its X-Forwarded-* are believed */
+    uint32_t requests;  /* on this connection */
     struct held held;   /* a head that began, or pipelined bytes */
     char peer[46];
 };
@@ -35,6 +37,13 @@ struct client {
 void client_accept(struct worker *, int fd);
 /* Reads from the client or not, as its state asks. After every change of it. */
 void client_update_reading(struct client *);
+
+/* Bytes that were held while the exchange could not take them go to it now. The client may have no
+ * exchange any more, or another one. */
+void client_resume(struct client *);
+/* A line in the access log for a request that became no exchange; `head` and `request_id` are NULL
+ * when it was not even read. */
+void client_log_refusal(struct client *, const struct head *, const char *request_id, int status);
 
 /* The answer is complete (as far as writing goes). Closes when !keep_alive; lingers first when the
  * request's body may still be coming. */
@@ -45,6 +54,9 @@ void client_cut(struct client *);
  */
 void client_answer(struct client *, const struct forward_error *, bool keep_alive,
                    bool body_coming);
+
+/* A whole answer that is ready; then client_done. */
+void client_send(struct client *, struct str answer, bool keep_alive, bool body_coming);
 
 /* Timeouts of waiting and lingering clients, each 100 ms. */
 void client_sweep(struct worker *, int64_t now_ns);

@@ -1,11 +1,12 @@
 /* proxy/exchange.h — the machine of one request and its response. Internal to proxy/.
  *
- *   ATTEMPTING → RESPONDING → (gone)
+ *   ATTEMPTING ⇄ QUEUED            nothing was answered: another attempt is possible
+ *   ATTEMPTING → RESPONDING → (gone)   the first byte of the final answer went to the client
+ *   ATTEMPTING → TUNNEL → (gone)       an upgrade was accepted: bytes pass both ways as they are
  *
- * ATTEMPTING: the request is with (or on its way to) an endpoint, nothing was answered.
- * RESPONDING: the first byte of the final answer went to the client; nothing can be tried again.
- * Bodies flow both ways beneath the phase, each with its own end, because they overlap: an endpoint
- * may answer while the request still flows.
+ * One exchange makes one attempt or more, each at one endpoint. The first is the evidence; it has
+ * the recorder's ticket. Bodies flow both ways beneath the state, each with its own end, because
+ * they overlap: an endpoint may answer while the request still flows.
  *
  * Every function may end the exchange; the pointer is dead after it returns unless it says so.
  */
@@ -16,44 +17,75 @@
 #include "net/body.h"
 #include "proxy/client.h"
 #include "proxy/forward.h"
+#include "proxy/observe.h"
 #include "proxy/pool.h"
+#include "proxy/replay.h"
 #include "proxy/worker.h"
 
-enum exchange_state { EX_ATTEMPTING, EX_RESPONDING };
+enum exchange_state { EX_ATTEMPTING, EX_QUEUED, EX_RESPONDING, EX_TUNNEL, EX_STATE_COUNT };
+
+enum { FRESH_MAX = 2 }; /* new connections in place of ones that died idle, for one attempt */
 
 struct exchange {
     struct worker *worker;
     struct client *client;
-    struct upstream *up; /* NULL between attempts */
+    struct upstream *up; /* NULL between attempts and while queued */
     const struct route *route;
     struct list link; /* worker.exchanges; or `next` in the free list */
+    struct list wait; /* its queue, while queued */
     struct exchange *next;
     enum exchange_state state;
-    enum variant variant;
-    uint32_t endpoint;
-    int status;      /* of the answer; 0: none yet */
-    uint8_t interim; /* 1xx heads seen */
-    bool bare;       /* idempotent and without a body: may be sent again on a stale connection */
-    bool to_head, http10, client_keep_alive;
-    bool te_trailers; /* the client said that it takes trailer fields */
-    bool keep_announced; /* the answer's head did not say `Connection: close` */
-    bool upload_broken;  /* the endpoint stopped taking the request; its answer may still come */
-    bool upstream_keep_alive, half_closed;
-    struct body request, response;
-    enum framing request_as, response_as;
-    struct strbuf head; /* what was sent upstream, for a second try */
+
+    /* The request. */
+    bool idempotent, to_head, http10, te_trailers, upgrade;
+    bool client_keep_alive, half_closed;
+    bool body_begun; /* a byte of it came: nobody waits for a 100 any more */
+    struct body request;
+    enum framing request_as;
+    struct strbuf head; /* as it is sent upstream */
+    size_t host_at;     /* where Host's value goes when it is the endpoint's; 0: it is in `head` */
+    struct replay replay;
+    int64_t start_ns, request_done_ns;
+
+    /* The attempts. */
+    enum variant variant; /* of the attempt under way */
+    uint32_t endpoint, avoid;
+    bool has_slot;      /* counted as in flight at its endpoint */
+    bool charged;       /* the attempt's outcome is recorded */
+    bool touched;       /* a connection took bytes of this attempt */
+    bool ever_touched;  /* or of one before */
+    bool shielded;      /* stable answers for the canary */
+    bool upload_broken; /* the endpoint stopped taking the request; its answer may still come */
+    uint8_t attempts, retries, fresh;
+    uint8_t interim; /* 1xx heads seen in this attempt */
+    uint32_t epoch;  /* of the weight it was routed with */
     struct recorder_ticket ticket;
-    uint32_t epoch; /* of the weight it was routed with */
-    int64_t request_done_ns;
-    int64_t start_ns, attempt_ns, sent_ns, first_byte_ns, progress_ns, connect_ns;
+    enum variant first_variant;
+    enum outcome_kind first_kind; /* once there is a second attempt */
+    int64_t queued_ns, queue_ns;  /* waits since; has waited, in sum */
+    int64_t attempt_ns, sent_ns, connect_ns, progress_ns;
+
+    /* The answer. */
+    int status; /* 0: none yet */
+    bool upstream_keep_alive;
+    bool keep_announced; /* its head did not say `Connection: close` */
+    struct body response;
+    enum framing response_as;
+    struct observe *observe; /* of an event stream; or NULL */
+    int64_t first_byte_ns, first_token_ns, last_token_ns;
+    uint64_t tokens, tunnel_in, tunnel_out;
     int64_t paused_ns, unread_ns; /* the client is not reading since; and was not before, in sum */
+    bool client_ended, upstream_ended; /* of a tunnel */
+
     char request_id[REQUEST_ID_MAX + 1];
     char method[16];
     char path[256]; /* for the access log, cut */
+    char peer[64];  /* the client's own address, behind trusted proxies too */
 };
 
-/* A request head was read; *rest is what came after it. Takes the body bytes from *rest. Ends in an
- * exchange under way (client->exchange) or in an answer of our own. */
+/* A request head was read; *rest is what came after it. May take body bytes from *rest; what it
+ * leaves is for exchange_body or the next head. Ends in an exchange under way (client->exchange) or
+ * in an answer of our own. */
 void exchange_start(struct client *, const struct head *, struct str *rest);
 
 /* From the client. */
@@ -70,24 +102,28 @@ void exchange_upstream_drained(struct exchange *);
 /* Timeouts, each 100 ms. */
 void exchange_sweep(struct exchange *, int64_t now_ns);
 
-/* --- between the files of the machine: exchange.c, attempt.c, response.c --- */
+/* --- between the files of the machine --- */
 
-/* Whether it is the client (and not the endpoint) that everybody waits for. */
-bool exchange_awaits_client(const struct exchange *);
+/* An answer of our own. `message` is for people. */
+struct failure {
+    int status;
+    const char *code, *message;
+};
+
+/* exchange.c */
 /* The only function that changes the state. */
 void exchange_enter(struct exchange *, enum exchange_state next);
-/* Chooses an endpoint and sends the head and what is there of the body. Ends the exchange with 502
- * when no connection can even be begun. */
-void attempt_start(struct exchange *, struct str *body);
-/* The connection failed before any byte of an answer: sends the request again where that is safe.
- * False: it is not. */
-bool attempt_again(struct exchange *);
-/* Settles the attempt (once) with its outcome and lets go of the connection: back to the pool when
- * `reuse`. */
-void attempt_settle(struct exchange *, enum outcome_kind, bool reuse);
-/* Before the first byte: settles, answers with an error of our own, ends the exchange. */
-void exchange_fail(struct exchange *, enum outcome_kind, int status, const char *code,
-                   const char *message);
+struct exchange *exchange_take(struct worker *);
+/* One that never began. */
+void exchange_discard(struct exchange *);
+/* The attempt is over; answers with an error of our own and ends the exchange. */
+void exchange_answer(struct exchange *, unsigned result, const struct failure *);
+/* The client is at fault before the first byte: settled as its abort, which counts against nobody.
+ */
+void exchange_reject(struct exchange *, const struct failure *);
+/* We are at fault, or policy: charged to nobody. RESULT_OVERLOADED or RESULT_CUT. Before the first
+ * byte answers with *f, after it cuts the client. */
+void exchange_void(struct exchange *, unsigned result, const struct failure *f);
 /* After the first byte: settles, cuts the client so that it can tell, ends the exchange. */
 void exchange_break(struct exchange *, enum outcome_kind);
 /* The client is gone, or the process ends: settles as client_abort, ends the exchange. */
@@ -95,5 +131,49 @@ void exchange_abort(struct exchange *);
 /* The response is complete but for its `last` bytes, which are sent here. `surplus`: bytes followed
  * it on the upstream connection. */
 void exchange_complete(struct exchange *, bool surplus, const struct body_out *last);
+/* A tunnel's end: both connections are closed, with RST when `broken`. */
+void exchange_end_tunnel(struct exchange *, bool broken);
+
+/* attempt.c */
+/* The variant is chosen: finds an endpoint (or a place in the queue) and sends what is there. */
+void attempt_first(struct exchange *, struct str *body);
+/* The endpoint has a slot: connects, sends the head, what is held, and what *body has. */
+void attempt_begin(struct exchange *, struct str *body);
+/* Takes a slot at one of the version's endpoints. False: all are full. */
+bool attempt_choose(struct exchange *);
+/* Before the first byte of an answer: charges the attempt and makes another, or answers with *f. */
+void attempt_failed(struct exchange *, enum outcome_kind, const struct failure *f);
+/* Whether stable should answer instead of passing on the canary's 5xx. */
+bool attempt_shields_answer(const struct exchange *);
+/* The canary's answer was not passed on; `reuse`: its connection is fit for another request. */
+void attempt_shield(struct exchange *, enum outcome_kind, bool reuse);
+/* Sends a queued request to stable, charged to the canary as unavailable; or answers with *f. */
+void attempt_unavailable(struct exchange *, const struct failure *f);
+/* Takes a request that waits or is under way away from the canary, uncharged. False: it cannot be
+ * sent again. */
+bool attempt_withdraw(struct exchange *);
+/* Records the outcome, once. */
+void attempt_charge(struct exchange *, enum outcome_kind);
+/* Lets go of slot and connection: back to the pool when `reuse`. */
+void attempt_release(struct exchange *, bool reuse);
+
+/* queue.c */
+void queue_enter(struct exchange *); /* or unavailable, when it is full */
+void queue_leave(struct exchange *);
+/* A slot of that version became free. */
+void queue_notify(struct worker *, uint32_t rollout, enum variant);
+/* Begins what can begin. */
+void queue_serve(struct worker *);
+
+/* response.c */
+bool exchange_awaits_client(const struct exchange *);
+
+/* tunnel.c */
+void tunnel_begin(struct exchange *, const struct head *, struct str rest);
+void tunnel_client_bytes(struct exchange *, struct str *bytes);
+void tunnel_upstream_bytes(struct exchange *, struct str bytes);
+void tunnel_drained(struct exchange *);
+void tunnel_client_end(struct exchange *, int status);
+void tunnel_upstream_end(struct exchange *, int status);
 
 #endif

@@ -56,6 +56,7 @@ void proxy_free(struct proxy *p)
         listeners_close(&p->listeners);
     listeners_deinit(&p->listeners);
     access_log_free(p->shared.access_log);
+    slots_free(p->shared.slots);
     route_table_free(p->shared.table);
     weight_region_free(p->weights);
     for (size_t i = 0; i < p->predecessor_count; i++)
@@ -123,6 +124,9 @@ static int prepare(struct proxy *p, const struct proxy_options *o, struct error 
     p->shared.weights = weight_region_words(p->weights);
     map_predecessors(p, o);
     p->shared.table = route_table_new(o->set);
+    p->shared.slots = slots_new(route_pool_count(p->shared.table), o->set->count);
+    p->shared.replay.bytes = config->limits.replay_bytes;
+    p->shared.replay.total_bytes = config->limits.replay_total_bytes;
     if (strcmp(config->access_log.to, "off") == 0)
         return 0;
     return access_log_new(config->access_log.to, p->count, &p->shared.access_log, reterr);

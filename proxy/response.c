@@ -1,6 +1,9 @@
 /* The response on its way down: the head is read once it is whole, then head and body leave in one
- * gathered write per read, framed as the client needs it.
+ * gathered write per read, framed as the client needs it. An event stream is looked at as it
+ * passes; the look changes and delays nothing.
  */
+#include <stdio.h>
+
 #include "proxy/exchange.h"
 
 enum { INTERIM_MAX = 16, PATIENCE_MS = 1000 };
@@ -14,7 +17,7 @@ static void malformed(struct exchange *ex, const char *why)
         return;
     }
     snprintf(message, sizeof(message), "the upstream's answer is not valid HTTP: %s", why);
-    exchange_fail(ex, OUTCOME_MALFORMED, 502, "upstream_malformed", message);
+    attempt_failed(ex, OUTCOME_MALFORMED, &(struct failure){502, "upstream_malformed", message});
 }
 
 /* How the client gets the body: counted as it came, else chunked, else (HTTP/1.0) by closing. */
@@ -48,6 +51,27 @@ static void balance_download(struct exchange *ex)
     }
 }
 
+/* Times of the content that went by. Tokens that came in one read came at one time. */
+static void look_on(struct exchange *ex, const struct body_out *out)
+{
+    int64_t now_ns = ex->worker->loop.now_ns;
+    unsigned tokens = 0;
+
+    for (unsigned i = 0; i < out->run_count; i++) {
+        const uv_buf_t *run = &out->bufs[out->run_first + i];
+        tokens += observe_bytes(ex->observe, (struct str){run->base, run->len});
+    }
+    if (tokens == 0)
+        return;
+    if (ex->first_token_ns == 0)
+        ex->first_token_ns = now_ns;
+    else if (ex->attempts == 1)
+        recorder_token_gap(ex->worker->shard, ex->route->rollout, ex->variant,
+                           now_ns - ex->last_token_ns);
+    ex->last_token_ns = now_ns;
+    ex->tokens += tokens;
+}
+
 /* Body bytes down, after the head in worker.scratch when `with_head`. May end the exchange. */
 static void send_down(struct exchange *ex, bool with_head, struct str bytes)
 {
@@ -66,6 +90,8 @@ static void send_down(struct exchange *ex, bool with_head, struct str bytes)
         }
         if (ex->state == EX_ATTEMPTING)
             exchange_enter(ex, EX_RESPONDING); /* here the first byte goes out */
+        if (ex->observe != NULL)
+            look_on(ex, &out);
         if (result == BODY_DONE) {
             exchange_complete(ex, bytes.len > 0, &out);
             return;
@@ -79,23 +105,57 @@ static void send_down(struct exchange *ex, bool with_head, struct str bytes)
     balance_download(ex);
 }
 
+/* The canary's 5xx stays here. Its connection may serve again when the answer is all there. */
+static void shield_answer(struct exchange *ex, const struct head *h, struct str rest)
+{
+    enum body_result result;
+    struct body body;
+
+    body_init(&body, h->framing, h->length);
+    do {
+        struct body_out out = {.count = 0};
+        result = body_read(&body, &rest, FRAMING_NONE, &out);
+    } while (result == BODY_AGAIN);
+    body_deinit(&body);
+    ex->status = h->status;
+    ex->first_byte_ns = ex->worker->loop.now_ns;
+    attempt_shield(ex, OUTCOME_5XX,
+                   result == BODY_DONE && rest.len == 0 && h->keep_alive && ex->request.done &&
+                       h->framing != FRAMING_CLOSE && !ex->upload_broken &&
+                       stream_pending(&ex->up->stream) == 0);
+}
+
+static void watch(struct exchange *ex, const struct head *h)
+{
+    bool unseen = false;
+
+    if (h->status != 200 || ex->to_head)
+        return;
+    ex->observe = observe_new(ex->route->policy->protocol, h, &unseen);
+    if (unseen)
+        stat_add(&ex->worker->stats.streams_unseen, 1);
+}
+
 static void respond(struct exchange *ex, const struct head *h, struct str rest)
 {
     struct worker *w = ex->worker;
 
+    if (h->status >= 500 && attempt_shields_answer(ex)) {
+        shield_answer(ex, h, rest);
+        return;
+    }
     ex->status = h->status;
     ex->first_byte_ns = w->loop.now_ns;
     ex->response_as = frame_for_client(ex, h);
     ex->upstream_keep_alive = h->keep_alive && h->framing != FRAMING_CLOSE;
     body_init(&ex->response, h->framing, h->length);
-    ex->response.drop_trailers = !forward_response_trailers(h, ex->te_trailers);
+    ex->response.drop_trailers = !ex->te_trailers;
     bool keep = client_keeps_alive(ex);
     struct forward_response r = {
         .head = h,
         .version = ex->route->versions[ex->variant].version,
         .request_id = ex->request_id,
         .framing = ex->response_as,
-        .trailers = !ex->response.drop_trailers,
         .close = !keep,
         .keep_alive_10 = keep && ex->http10,
     };
@@ -106,19 +166,23 @@ static void respond(struct exchange *ex, const struct head *h, struct str rest)
         return;
     }
     ex->keep_announced = keep;
+    replay_clear(&ex->replay, &w->shared->replay);
+    ex->replay.given_up = true;
+    watch(ex, h);
     send_down(ex, true, rest);
 }
 
-/* 100 and 103 are passed on to clients that know them; none is ever taken for the answer. */
+/* 1xx answers are passed on to clients that know them; none is ever taken for the answer. A 100
+ * for a client that sends its body already says nothing new, and stays here. */
 static bool interim(struct exchange *ex, const struct head *h)
 {
     struct strbuf *out = &ex->worker->scratch;
 
-    if (h->status == 101 || ++ex->interim > INTERIM_MAX) {
-        malformed(ex, h->status == 101 ? "it switches protocols unasked" : "too many 1xx answers");
+    if (++ex->interim > INTERIM_MAX) {
+        malformed(ex, "too many 1xx answers");
         return false;
     }
-    if (ex->http10)
+    if (ex->http10 || (h->status == 100 && ex->body_begun))
         return true;
     strbuf_reset(out);
     forward_interim_head(h, out);
@@ -128,6 +192,19 @@ static bool interim(struct exchange *ex, const struct head *h)
         return false;
     }
     return true;
+}
+
+static void switch_protocols(struct exchange *ex, const struct head *h, struct str rest)
+{
+    struct held held = ex->up->held; /* `rest` may lie in it */
+
+    if (!ex->upgrade) {
+        malformed(ex, "it switches protocols unasked");
+        return;
+    }
+    ex->up->held = (struct held){0};
+    tunnel_begin(ex, h, rest);
+    held_drop(&held);
 }
 
 /* Heads from `bytes` until the final one. */
@@ -153,6 +230,10 @@ static void read_heads(struct exchange *ex, struct str bytes, size_t scanned)
             return;
         }
         struct str rest = {bytes.ptr + end, bytes.len - (size_t)end};
+        if (h->status == 101) {
+            switch_protocols(ex, h, rest);
+            return;
+        }
         if (h->status >= 200) {
             struct held held = up->held; /* `rest` may lie in it: dropped once it was written */
             up->held = (struct held){0};
@@ -171,6 +252,10 @@ void exchange_response(struct exchange *ex, struct str bytes)
 {
     struct upstream *up = ex->up;
 
+    if (ex->state == EX_TUNNEL) {
+        tunnel_upstream_bytes(ex, bytes);
+        return;
+    }
     if (ex->state == EX_RESPONDING) {
         send_down(ex, false, bytes);
         return;
@@ -186,32 +271,56 @@ void exchange_response(struct exchange *ex, struct str bytes)
 void exchange_client_drained(struct exchange *ex)
 {
     ex->progress_ns = ex->worker->loop.now_ns;
-    if (ex->state == EX_RESPONDING && ex->up != NULL)
+    if (ex->state == EX_TUNNEL)
+        tunnel_drained(ex);
+    else if (ex->state == EX_RESPONDING && ex->up != NULL)
         balance_download(ex);
+}
+
+static void ended_before_answer(struct exchange *ex, int status)
+{
+    static const struct failure late = {408, "request_timeout",
+                                        "the request's body did not arrive in time"};
+    static const struct failure reset = {502, "upstream_reset",
+                                         "the upstream closed the connection before it answered"};
+
+    if (status == 0 && exchange_awaits_client(ex) &&
+        ex->worker->loop.now_ns - ex->progress_ns > PATIENCE_MS * NS_PER_MS)
+        exchange_reject(ex, &late); /* it waited for the rest, as we did, and gave up first */
+    else
+        attempt_failed(ex, OUTCOME_RESET, &reset);
+}
+
+/* A body that only the end of the connection ends. One whose protocol has an end mark, which did
+ * not come, was cut, and the client must be able to tell. */
+static void ended_by_close(struct exchange *ex)
+{
+    struct body_out out = {.count = 0};
+
+    if (ex->observe != NULL && observe_end(ex->observe, true) == OUTCOME_TRUNCATED) {
+        exchange_break(ex, OUTCOME_TRUNCATED);
+        return;
+    }
+    body_close(&ex->response, ex->response_as, &out);
+    exchange_complete(ex, false, &out);
+}
+
+/* A clean end (or one without close_notify) with less than was announced, or a reset. */
+static enum outcome_kind how_it_broke(const struct exchange *ex, int status)
+{
+    if (ex->observe != NULL && observe_end(ex->observe, false) == OUTCOME_STREAM_ERROR)
+        return OUTCOME_STREAM_ERROR; /* it said so before */
+    return status == 0 || status == UV_EPROTO ? OUTCOME_TRUNCATED : OUTCOME_RESET;
 }
 
 void exchange_upstream_end(struct exchange *ex, int status)
 {
-    if (ex->state == EX_ATTEMPTING) {
-        if (attempt_again(ex))
-            return;
-        if (status == 0 && exchange_awaits_client(ex) &&
-            ex->worker->loop.now_ns - ex->progress_ns > PATIENCE_MS * NS_PER_MS) {
-            /* It waited for the rest of the request, as we did, and gave up first. */
-            exchange_fail(ex, OUTCOME_CLIENT_ABORT, 408, "request_timeout",
-                          "the request's body did not arrive in time");
-            return;
-        }
-        exchange_fail(ex, OUTCOME_RESET, 502, "upstream_reset",
-                      "the upstream closed the connection before it answered");
-        return;
-    }
-    if (status == 0 && ex->response.framing == FRAMING_CLOSE) {
-        struct body_out out = {.count = 0};
-        body_close(&ex->response, ex->response_as, &out);
-        exchange_complete(ex, false, &out);
-        return;
-    }
-    /* A clean end with less than was announced, or a broken connection. */
-    exchange_break(ex, status == 0 ? OUTCOME_TRUNCATED : OUTCOME_RESET);
+    if (ex->state == EX_TUNNEL)
+        tunnel_upstream_end(ex, status);
+    else if (ex->state == EX_ATTEMPTING)
+        ended_before_answer(ex, status);
+    else if (status == 0 && ex->response.framing == FRAMING_CLOSE)
+        ended_by_close(ex);
+    else
+        exchange_break(ex, how_it_broke(ex, status));
 }

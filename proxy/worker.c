@@ -82,7 +82,8 @@ void worker_sweep(struct worker *w)
 {
     int64_t now_ns = loop_turn(&w->loop);
 
-    sweep_exchanges(w, now_ns); /* first: it says how long clients have not read */
+    queue_serve(w);
+    sweep_exchanges(w, now_ns); /* before the recorder: it says how long clients have not read */
     recorder_sweep(w->shard, now_ns);
     client_sweep(w, now_ns);
     expire_pools(w, now_ns);
@@ -98,7 +99,9 @@ static void on_wake(uv_async_t *async)
 {
     struct worker *w = worker_of(loop_of(async->loop));
 
-    drain_step(w, loop_turn(&w->loop));
+    loop_turn(&w->loop);
+    queue_serve(w);
+    drain_step(w, w->loop.now_ns);
 }
 
 void worker_listen(struct worker *w, size_t listener, int fd)
@@ -113,7 +116,7 @@ void worker_listen(struct worker *w, size_t listener, int fd)
 struct worker *worker_new(struct shared *shared, size_t index, const int *fds, size_t count)
 {
     struct worker *w = aligned_alloc(64, (sizeof(*w) + 63) / 64 * 64);
-    size_t pools = route_pool_count(shared->table);
+    size_t pools = route_pool_count(shared->table), rollouts = route_count(shared->table);
 
     if (w == NULL)
         abort();
@@ -130,6 +133,16 @@ struct worker *worker_new(struct shared *shared, size_t index, const int *fds, s
     list_init(&w->in_heads);
     list_init(&w->lingering);
     list_init(&w->exchanges);
+    list_init(&w->busy_queues);
+    w->queues = xcalloc(rollouts * VARIANT_COUNT + 1, sizeof(*w->queues));
+    for (size_t i = 0; i < rollouts * VARIANT_COUNT; i++) {
+        list_init(&w->queues[i].waiting);
+        list_init(&w->queues[i].link);
+    }
+    w->budgets = xcalloc(rollouts + 1, sizeof(*w->budgets));
+    w->withdrawals = xcalloc(rollouts + 1, sizeof(*w->withdrawals));
+    CHECK(index < WORKERS_MAX);
+    shared->workers[index] = w;
     strbuf_init(&w->scratch, 2 * shared->config->limits.head_bytes + HEAD_EXTRA_BYTES);
     for (size_t i = 0; i < count; i++)
         worker_listen(w, i, fds[i]);
@@ -179,5 +192,8 @@ void worker_free(struct worker *w)
         free(l);
     }
     free(w->pools);
+    free(w->queues);
+    free(w->budgets);
+    free(w->withdrawals);
     free(w);
 }

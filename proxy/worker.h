@@ -17,8 +17,13 @@
 #include "net/loop.h"
 #include "proxy/access_log.h"
 #include "proxy/proxy.h"
+#include "proxy/replay.h"
+#include "proxy/retry.h"
 #include "proxy/route.h"
+#include "proxy/slots.h"
 #include "proxy/weights.h"
+
+struct worker;
 
 /* What all workers share: constant but for the atomics. */
 struct shared {
@@ -27,19 +32,35 @@ struct shared {
     struct route_table *table;
     struct weight *weights; /* one per rollout */
     struct recorder *recorder;
+    struct slots *slots;           /* in flight at each endpoint, and who waits */
     struct access_log *access_log; /* NULL: off */
     const struct clock *clock;
     _Alignas(64) _Atomic uint64_t connections_active; /* process-wide, for limits.connections */
     _Atomic uint64_t sockets;                         /* clients' and endpoints', process-wide */
     _Atomic uint64_t cut;                             /* requests that a drain's end cut off */
     _Atomic bool unready; /* health_path says so: the listeners will close soon */
+    struct replay_limits replay;
+    struct worker *workers[WORKERS_MAX]; /* all of them before the first thread starts */
     uint64_t sockets_max; /* what RLIMIT_NOFILE leaves beside files, the admin API and a reserve */
 };
 
-/* Idle connections to one endpoint, and what is on the way to it from this worker. */
+/* This worker's idle connections to one endpoint. */
 struct pool {
     struct list idle; /* struct upstream, the longest idle first */
-    uint32_t idle_count, in_flight;
+    uint32_t idle_count;
+};
+
+/* This worker's requests that wait for an endpoint of one version. */
+struct wait_queue {
+    struct list waiting; /* exchange.wait, the longest first */
+    struct list link;    /* worker.busy_queues, while there are any */
+    uint32_t count;
+};
+
+/* Since when a canary has been at 0, as far as a request of it that is still under way needs it. */
+struct withdrawal {
+    int64_t since_ns;
+    uint32_t epoch;
 };
 
 /* What a head may grow by on its way through, at most; a head of limits.head doubles at worst. */
@@ -61,12 +82,16 @@ struct worker {
     size_t index;
     struct recorder_shard *shard;
     struct rng rng;
-    struct pool *pools;     /* route_pool_count */
-    struct list waiting;    /* clients between requests, the longest first */
-    struct list in_heads;   /* clients within a head, the longest first */
-    struct list lingering;  /* answered clients that still take the answer or still send */
-    struct list exchanges;  /* under way */
-    struct exchange *spare; /* free list */
+    struct pool *pools;             /* route_pool_count */
+    struct list waiting;            /* clients between requests, the longest first */
+    struct list in_heads;           /* clients within a head, the longest first */
+    struct list lingering;          /* answered clients that still take the answer or still send */
+    struct list exchanges;          /* under way */
+    struct wait_queue *queues;      /* by slots_version */
+    struct list busy_queues;        /* those in which somebody waits */
+    struct retry_budget *budgets;   /* by rollout */
+    struct withdrawal *withdrawals; /* by rollout */
+    struct exchange *spare;         /* free list */
     size_t spare_count;
     struct listening *listening; /* its sockets; of one listener there may be several */
     uv_timer_t sweep;

@@ -1,233 +1,14 @@
-/* One worker stepped by hand between scripted sockets, with a clock that only moves when told:
- * every way a request can go, and what is recorded of it.
- */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include "base/arena.h"
-#include "proxy/worker.h"
-#include "tests/support/fake_clock.h"
-
-enum { TEXT_MAX = 256 * 1024 };
-
-struct fixture {
-    struct fake_clock clock;
-    struct shared shared;
-    struct policy_set set;
-    struct policy *policy;
-    struct config *config;
-    struct weight weight;
-    struct worker *worker;
-    uint16_t port, upstream_port;
-    int upstream_listener, client, upstream;
-    char text[TEXT_MAX];
-};
-
-static int listen_on_loopback(uint16_t *ret_port)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(a);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-
-    assert_true(fd >= 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-    assert_int_equal(listen(fd, 16), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    *ret_port = ntohs(a.sin_port);
-    return fd;
-}
-
-static void turn(struct fixture *f)
-{
-    uv_run(&f->worker->loop.uv, UV_RUN_NOWAIT);
-}
-
-/* Loopback delivers at once, but the loop needs a few turns to hand bytes on. */
-static void settle(struct fixture *f)
-{
-    for (int i = 0; i < 8; i++)
-        turn(f);
-}
-
-static int connect_client(struct fixture *f)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                            .sin_port = htons(f->port)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-    settle(f);
-    return fd;
-}
+/* Every way a request can go between one client and one endpoint, and what is recorded of it. */
+#include "tests/unit/proxy/fixture.h"
 
 static int setup(void **state)
 {
-    struct fixture *f = xcalloc(1, sizeof(*f));
-    struct diagnostics d;
-    char text[512];
-
-    fake_clock_init(&f->clock);
-    f->upstream_listener = listen_on_loopback(&f->upstream_port);
-    snprintf(text, sizeof(text),
-             "rollout: t\nstable: {version: \"1\", endpoints: [\"http://127.0.0.1:%u\"]}\n"
-             "upstream: {connect_timeout: 1s, first_byte_timeout: 10s, idle_timeout: 20s, "
-             "total_timeout: 60s}\n",
-             f->upstream_port);
-    diagnostics_init(&d);
-    assert_int_equal(policy_parse(STR("t.yaml"), str_from(text), &f->policy, &d), 0);
-    diagnostics_deinit(&d);
-    f->config = config_default();
-    f->config->limits.body_bytes = 1024 * 1024;
-    const struct policy **policies = xcalloc(1, sizeof(*policies));
-    policies[0] = f->policy;
-    /* A reference more than is ever given back: the fixture owns the parts. */
-    f->set =
-        (struct policy_set){.config = f->config, .policies = policies, .count = 1, .references = 2};
-    f->shared = (struct shared){.set = &f->set,
-                                .config = f->config,
-                                .weights = &f->weight,
-                                .clock = &f->clock.clock,
-                                .sockets_max = 1000,
-                                .recorder = recorder_new(1, &f->set)};
-    f->shared.table = route_table_new(&f->set);
-    int fd = listen_on_loopback(&f->port);
-    f->worker = worker_new(&f->shared, 0, &fd, 1);
-    f->client = connect_client(f);
-    f->upstream = -1;
-    *state = f;
+    *state =
+        fixture_new("rollout: t\nstable: {version: \"1\", endpoints: [\"http://127.0.0.1:%u\"]}\n",
+                    "upstream: {connect_timeout: 1s, first_byte_timeout: 10s, "
+                    "idle_timeout: 20s, total_timeout: 60s}\n");
     return 0;
 }
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-
-    if (f->client >= 0)
-        close(f->client);
-    if (f->upstream >= 0)
-        close(f->upstream);
-    close(f->upstream_listener);
-    worker_drain(f->worker, 1);
-    for (int i = 0; i < 100 && uv_loop_alive(&f->worker->loop.uv); i++) {
-        turn(f);
-        if (f->worker->sweep.loop != NULL && !uv_is_closing((uv_handle_t *)&f->worker->sweep))
-            worker_sweep(f->worker);
-    }
-    worker_free(f->worker);
-    route_table_free(f->shared.table);
-    recorder_free(f->shared.recorder);
-    policy_free(f->policy);
-    config_free(f->config);
-    free((void *)(uintptr_t)f->set.policies);
-    free(f);
-    return 0;
-}
-
-static void put(int fd, const char *text)
-{
-    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-}
-
-static void client_send(struct fixture *f, const char *text)
-{
-    put(f->client, text);
-    settle(f);
-}
-
-static void upstream_accept(struct fixture *f)
-{
-    if (f->upstream >= 0)
-        close(f->upstream);
-    f->upstream = accept4(f->upstream_listener, NULL, NULL, SOCK_NONBLOCK);
-    assert_true(f->upstream >= 0);
-    settle(f);
-}
-
-static void upstream_send(struct fixture *f, const char *text)
-{
-    put(f->upstream, text);
-    settle(f);
-}
-
-/* All there is to read now; "<eof>" or "<reset>" is appended when that is what comes. */
-static const char *take(struct fixture *f, int fd)
-{
-    size_t n = 0;
-    ssize_t got;
-
-    for (int quiet = 0; quiet < 3;) {
-        got = read(fd, f->text + n, sizeof(f->text) - n - 16);
-        if (got > 0) {
-            n += (size_t)got;
-            quiet = 0;
-        } else if (got == 0 || errno == ECONNRESET) {
-            n += (size_t)sprintf(f->text + n, "%s", got == 0 ? "<eof>" : "<reset>");
-            break;
-        } else {
-            quiet++;
-        }
-        settle(f);
-    }
-    f->text[n] = '\0';
-    return f->text;
-}
-
-static const char *body_of(const char *answer)
-{
-    const char *end = strstr(answer, "\r\n\r\n");
-
-    assert_non_null(end);
-    return end + 4;
-}
-
-static void assert_starts(const char *text, const char *with)
-{
-    if (strncmp(text, with, strlen(with)) != 0)
-        fail_msg("%s\ndoes not start with\n%s", text, with);
-}
-
-static void assert_has(const char *text, const char *part)
-{
-    if (strstr(text, part) == NULL)
-        fail_msg("%s\ndoes not hold\n%s", text, part);
-}
-
-/* One outcome of this kind was counted, and no other. */
-static void assert_outcome(struct fixture *f, enum outcome_kind kind, enum outcome_kind result)
-{
-    struct recorder_totals t;
-
-    recorder_totals(f->shared.recorder, 0, &t);
-    for (int k = 0; k < OUTCOME_KIND_COUNT; k++) {
-        assert_int_equal(t.variants[VARIANT_STABLE].outcomes[k], k == (int)kind);
-        assert_int_equal(t.results[k], k == (int)result);
-    }
-    assert_int_equal(t.variants[VARIANT_STABLE].dispatched, 1);
-}
-
-static void pass_time(struct fixture *f, int64_t ns)
-{
-    fake_clock_advance(&f->clock, ns);
-    worker_sweep(f->worker);
-    settle(f);
-}
-
-#define GET  "GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
-#define POST "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n"
 
 static void test_request_and_response(void **state)
 {
@@ -522,7 +303,10 @@ static void test_out_of_descriptors_is_nobodys_fault(void **state)
     const char *down = take(f, f->client);
     assert_starts(down, "HTTP/1.1 503");
     assert_has(down, "Retry-After: 1\r\n");
-    assert_outcome(f, OUTCOME_CLIENT_ABORT, OUTCOME_CLIENT_ABORT);
+    struct recorder_totals t;
+    recorder_totals(f->shared.recorder, 0, &t);
+    assert_int_equal(t.variants[VARIANT_STABLE].voided, 1);
+    assert_int_equal(t.results[RESULT_OVERLOADED], 1);
     f->shared.sockets_max = 1000;
     close(f->client);
     f->client = connect_client(f);
@@ -582,7 +366,7 @@ static void test_body_that_does_not_come(void **state)
     upstream_accept(f);
     pass_time(f, 21 * NS_PER_SEC);
     assert_starts(take(f, f->client), "HTTP/1.1 408");
-    assert_outcome(f, OUTCOME_CLIENT_ABORT, OUTCOME_CLIENT_ABORT); /* not the endpoint's fault */
+    assert_outcome(f, OUTCOME_CLIENT_ABORT, RESULT_REJECTED); /* not the endpoint's fault */
 }
 
 static void test_upload_that_stops_after_an_early_answer(void **state)
@@ -609,7 +393,7 @@ static void test_body_that_dribbles_past_the_total(void **state)
     }
     pass_time(f, NS_PER_SEC);
     assert_starts(take(f, f->client), "HTTP/1.1 408");
-    assert_outcome(f, OUTCOME_CLIENT_ABORT, OUTCOME_CLIENT_ABORT);
+    assert_outcome(f, OUTCOME_CLIENT_ABORT, RESULT_REJECTED);
 }
 
 static void test_endpoint_gives_up_on_a_slow_body(void **state)
@@ -624,7 +408,7 @@ static void test_endpoint_gives_up_on_a_slow_body(void **state)
     f->upstream = -1;
     settle(f);
     assert_starts(take(f, f->client), "HTTP/1.1 408");
-    assert_outcome(f, OUTCOME_CLIENT_ABORT, OUTCOME_CLIENT_ABORT);
+    assert_outcome(f, OUTCOME_CLIENT_ABORT, RESULT_REJECTED);
 }
 
 static void test_pipelined_request_whose_body_comes_later(void **state)
@@ -809,7 +593,7 @@ static void test_broken_chunks_are_not_forwarded_whole(void **state)
     client_send(f, "-1\r\n");
     assert_starts(take(f, f->client), "HTTP/1.1 400");
     assert_string_equal(take(f, f->upstream), "<eof>"); /* never completed upstream */
-    assert_outcome(f, OUTCOME_CLIENT_ABORT, OUTCOME_CLIENT_ABORT);
+    assert_outcome(f, OUTCOME_CLIENT_ABORT, RESULT_REJECTED);
 }
 
 static void test_slow_reader_stops_the_source(void **state)

@@ -1,0 +1,65 @@
+/* Times are milliseconds with three digits: microseconds, without an exponent. */
+#include "proxy/access_entry.h"
+
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "proxy/access_log.h"
+
+/* `,"name":"text"`; nothing when there is none. */
+static void add_text(struct strbuf *b, struct str name, const char *text)
+{
+    if (text == NULL)
+        return;
+    strbuf_add(b, STR(",\""));
+    strbuf_add(b, name);
+    strbuf_add(b, STR("\":"));
+    strbuf_add_json(b, str_from(text));
+}
+
+static void add_ms(struct strbuf *b, const char *name, int64_t ns)
+{
+    if (ns >= 0)
+        strbuf_addf(b, ",\"%s\":%.3f", name, (double)ns / 1e6);
+}
+
+static void add_counts(const struct access_entry *e, struct strbuf *b)
+{
+    strbuf_addf(b, ",\"status\":%d", e->status);
+    add_text(b, STR("outcome"), e->result);
+    if (e->rollout != NULL)
+        strbuf_addf(b, ",\"attempts\":%u", e->attempts);
+    add_text(b, STR("first_variant"), e->first_variant);
+    add_text(b, STR("first_outcome"), e->first_outcome);
+    strbuf_addf(b, ",\"bytes_in\":%" PRIu64 ",\"bytes_out\":%" PRIu64, e->bytes_in, e->bytes_out);
+    if (e->tokens > 0)
+        strbuf_addf(b, ",\"tokens\":%" PRIu64, e->tokens);
+}
+
+void access_entry_write(const struct access_entry *e, struct worker *w)
+{
+    struct strbuf b;
+    char when[WALL_TEXT_MAX];
+
+    strbuf_init(&b, ACCESS_LOG_LINE_MAX);
+    strbuf_addf(&b, "{\"time\":\"%s\"", wall_to_text(clock_wall(w->shared->clock), when));
+    add_text(&b, STR("request_id"), e->request_id);
+    add_text(&b, STR("rollout"), e->rollout);
+    add_text(&b, STR("variant"), e->variant);
+    add_text(&b, STR("version"), e->version);
+    add_text(&b, STR("endpoint"), e->endpoint);
+    add_text(&b, STR("client"), e->client);
+    add_text(&b, STR("method"), e->method);
+    add_text(&b, STR("path"), e->path);
+    add_counts(e, &b);
+    if (e->queue_ns > 0)
+        add_ms(&b, "queue_ms", e->queue_ns);
+    add_ms(&b, "connect_ms", e->connect_ns);
+    add_ms(&b, "first_byte_ms", e->first_byte_ns);
+    add_ms(&b, "first_token_ms", e->first_token_ns);
+    add_ms(&b, "total_ms", e->total_ns);
+    strbuf_add(&b, STR("}\n"));
+    if (!b.overflow)
+        access_log_add(w->shared->access_log, w->index, strbuf_str(&b));
+    strbuf_deinit(&b);
+}

@@ -1,0 +1,171 @@
+/* A request's beginning: what sluice answers by itself, the rollout that takes it, the version it
+ * goes to.
+ */
+#include "base/check.h"
+#include "proxy/access_entry.h"
+#include "proxy/exchange.h"
+#include "proxy/split.h"
+#include "proxy/trust.h"
+
+/* An answer without an exchange. Such requests are logged when errors are. */
+static void answer_unrouted(struct client *c, const struct head *h, const struct failure *f)
+{
+    char request_id[REQUEST_ID_MAX + 1];
+    bool has_body = h->framing != FRAMING_NONE;
+    bool keep = h->keep_alive && !has_body && !c->worker->draining;
+
+    forward_request_id(h, &c->worker->rng, request_id);
+    struct forward_error e = {.status = f->status,
+                              .code = f->code,
+                              .message = f->message,
+                              .request_id = request_id,
+                              .close = !keep,
+                              .to_head = str_eq(h->method, STR("HEAD"))};
+    client_log_refusal(c, h, request_id, f->status);
+    client_answer(c, &e, keep, has_body);
+}
+
+/* The listeners' own probe: before any rollout is looked at, never counted as a request. */
+static bool answer_health(struct client *c, const struct head *h)
+{
+    const struct shared *s = c->worker->shared;
+    struct strbuf *out = &c->worker->scratch;
+
+    if (s->config->health_path == NULL || !str_eq(h->path, str_from(s->config->health_path)) ||
+        (!str_eq(h->method, STR("GET")) && !str_eq(h->method, STR("HEAD"))))
+        return false;
+    bool ready = !c->worker->draining && !atomic_load_explicit(&s->unready, memory_order_relaxed);
+    bool has_body = h->framing != FRAMING_NONE;
+    bool keep = h->keep_alive && !has_body && !c->worker->draining;
+    struct str body = ready ? STR("ready\n") : STR("draining\n");
+    strbuf_reset(out);
+    strbuf_addf(out,
+                "HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
+                "Cache-Control: no-store\r\n%s\r\n",
+                ready ? "200 OK" : "503 Service Unavailable", body.len,
+                keep ? "" : "Connection: close\r\n");
+    if (!str_eq(h->method, STR("HEAD")))
+        strbuf_add(out, body);
+    client_send(c, strbuf_str(out), keep, has_body);
+    return true;
+}
+
+static bool idempotent(struct str method)
+{
+    static const struct str methods[] = {{"GET", 3},   {"HEAD", 4}, {"OPTIONS", 7},
+                                         {"TRACE", 5}, {"PUT", 3},  {"DELETE", 6}};
+
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+        if (str_eq(method, methods[i]))
+            return true;
+    return false;
+}
+
+static void write_head(struct exchange *ex, const struct head *h)
+{
+    struct client *c = ex->client;
+    struct forward_request r = {
+        .head = h,
+        .peer = str_from(c->peer),
+        .authority = str_from(ex->route->versions[VARIANT_STABLE].endpoints[0].authority),
+        .request_id = ex->request_id,
+        .trusted = c->trusted,
+        .upstream = &ex->route->policy->upstream,
+        .upgrade = ex->upgrade,
+        .plain_stream = h->accepts_event_stream && ex->route->policy->protocol != PROTOCOL_PLAIN,
+    };
+
+    forward_request_head(&r, &ex->head, &ex->host_at);
+}
+
+static void fill(struct exchange *ex, struct client *c, const struct route *route,
+                 const struct head *h)
+{
+    struct worker *w = c->worker;
+    uint32_t most = w->shared->config->limits.requests;
+
+    ex->worker = w;
+    ex->client = c;
+    ex->route = route;
+    ex->idempotent = idempotent(h->method);
+    ex->to_head = str_eq(h->method, STR("HEAD"));
+    ex->http10 = h->minor == 0;
+    ex->te_trailers = h->te_trailers;
+    ex->upgrade = h->upgrade;
+    ex->client_keep_alive = h->keep_alive && (most == 0 || c->requests < most);
+    ex->start_ns = ex->attempt_ns = ex->progress_ns = ex->request_done_ns = w->loop.now_ns;
+    body_init(&ex->request, h->framing, h->length);
+    ex->request_as = h->framing;
+    forward_request_id(h, &w->rng, ex->request_id);
+    str_copy(ex->method, sizeof(ex->method), h->method);
+    str_copy(ex->path, sizeof(ex->path), h->path);
+    str_copy(ex->peer, sizeof(ex->peer),
+             c->trusted ? trust_client(w->shared->config, h, str_from(c->peer))
+                        : str_from(c->peer));
+    list_init(&ex->link);
+    list_init(&ex->wait);
+    write_head(ex, h);
+}
+
+static void choose_variant(struct exchange *ex)
+{
+    struct worker *w = ex->worker;
+    struct weight_now weight = weight_read(&w->shared->weights[ex->route->rollout]);
+
+    ex->epoch = weight.epoch;
+    ex->variant = ex->route->versions[VARIANT_CANARY].endpoint_count == 0
+                      ? VARIANT_STABLE
+                      : split_pick(rng_u64(&w->rng), weight.weight_bp);
+}
+
+/* What is wrong with a request before it is anybody's; NULL: nothing. */
+static const struct failure *objection(struct client *c, const struct head *h,
+                                       const struct route *route)
+{
+    static const struct failure no_rollout = {404, "no_rollout",
+                                              "no rollout takes this host, path and method"};
+    static const struct failure too_large = {413, "body_too_large",
+                                             "the body is larger than limits.body"};
+    struct worker *w = c->worker;
+
+    if (route == NULL) {
+        stat_add(&w->stats.unmatched, 1);
+        return &no_rollout;
+    }
+    if (h->framing == FRAMING_LENGTH && h->length > w->shared->config->limits.body_bytes) {
+        stat_add(&w->stats.rejected, 1);
+        return &too_large;
+    }
+    return NULL;
+}
+
+void exchange_start(struct client *c, const struct head *h, struct str *rest)
+{
+    static const struct failure head_too_large = {431, "head_too_large",
+                                                  "the head is too large to be sent on"};
+    struct worker *w = c->worker;
+
+    c->requests++;
+    if (answer_health(c, h))
+        return;
+    const struct route *route = route_match(w->shared->table, h);
+    stat_add(&w->stats.requests, 1);
+    const struct failure *f = objection(c, h, route);
+    if (f != NULL) {
+        answer_unrouted(c, h, f);
+        return;
+    }
+    struct exchange *ex = exchange_take(w);
+    c->exchange = ex;
+    fill(ex, c, route, h);
+    if (ex->head.overflow) { /* never a part of a head */
+        exchange_discard(ex);
+        stat_add(&w->stats.rejected, 1);
+        answer_unrouted(c, h, &head_too_large);
+        return;
+    }
+    list_push(&w->exchanges, &ex->link);
+    stat_add(&w->stats.requests_active, 1);
+    choose_variant(ex);
+    attempt_first(ex, rest);
+}
