@@ -75,7 +75,7 @@ def steps(*weights, hold="1s"):
 class Sluice:
     """One `sluice run` with its files in a folder of its own. Policies are dicts: JSON is YAML."""
 
-    def __init__(self, folder, policies, config=None, workers=2, args=(), start=True):
+    def __init__(self, folder, policies, config=None, workers=2, args=(), start=True, prefix=()):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
@@ -92,6 +92,7 @@ class Sluice:
             self.files.append(self.folder / f"{p['rollout']}.yaml")
             self.files[-1].write_text(json.dumps(p))
         self.args = list(args)
+        self.prefix = list(prefix)  # a command that replaces itself with sluice, as prlimit does
         self.process = None
         if start:
             self.start()
@@ -103,7 +104,7 @@ class Sluice:
     def spawn(self):
         with open(self.folder / "log", "ab") as log, open(self.folder / "stdout", "ab") as out:
             self.process = subprocess.Popen(
-                [SLUICE, "run", *self.files, *self.args],
+                [*self.prefix, SLUICE, "run", *self.files, *self.args],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,

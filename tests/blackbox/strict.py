@@ -14,7 +14,8 @@ STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-9][0-9]{2}) [\t \x21-\x7e\x80-\xff]*")
 HOP_BY_HOP = {b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization",
               b"upgrade", b"http2-settings"}
 # Fields with a meaning before the content: never in a trailer section (RFC 9110, 6.5.1).
-NOT_IN_TRAILERS = {b"transfer-encoding", b"content-length", b"host", b"authorization", b"connection",
+NOT_IN_TRAILERS = {b"transfer-encoding", b"content-length", b"host", b"authorization",
+                   b"connection",
                    b"cookie", b"set-cookie", b"te", b"trailer", b"expect", b"range",
                    b"content-encoding", b"content-type", b"content-range", b"cache-control",
                    b"x-forwarded-for", b"x-request-id"} | HOP_BY_HOP

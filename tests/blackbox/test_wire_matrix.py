@@ -18,12 +18,14 @@ from wire_requests import CASES, Refused, Served, Unfinished
 
 BEHIND = b"GET /behind HTTP/1.1\r\nHost: behind\r\n\r\n"
 # What the proxy itself adds or rewrites on the way to a backend.
-OWN = {b"host", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-request-id",
+OWN = {b"host", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto",
+       b"x-request-id",
        b"content-length", b"transfer-encoding"}
 # Refusals that can come only after the head was sent on: the backend sees a request that stops.
 LATE = ("chunk", "extension", "trailer")
 BYTE_BY_BYTE_MAX = 600
-AT_FAULT = ("5xx", "connect", "unavailable", "timeout", "stalled", "reset", "malformed", "truncated",
+AT_FAULT = ("5xx", "connect", "unavailable", "timeout", "stalled", "reset", "malformed",
+            "truncated",
             "stream_error", "empty", "4xx", "429")
 
 
@@ -187,13 +189,15 @@ def test_request(rig, name):
     case, before = CASES[name], charged(rig.sluice)
     check(name, case, converse(rig, [case.wire], behind=True))
     if len(case.wire) <= BYTE_BY_BYTE_MAX:
-        check(name, case, converse(rig, [case.wire[i : i + 1] for i in range(len(case.wire))], False))
+        check(name, case, converse(rig, [case.wire[i : i + 1] for i in range(len(case.wire))],
+                                   False))
     if isinstance(case.want, Refused):
         assert charged(rig.sluice) == before, "a version was charged with a client's error"
 
 
 CUT_ANYWHERE = ["length", "chunked", "extension-quoted", "fields-repeat-in-order", "cl-te-5",
-                "absolute-httpx3a//b.example.comx3a81/case?x", "name-space-colon", "chunk-more-data"]
+                "absolute-httpx3a//b.example.comx3a81/case?x", "name-space-colon",
+                "chunk-more-data"]
 
 
 @pytest.mark.parametrize("name", CUT_ANYWHERE)
@@ -339,7 +343,8 @@ def ask(client, case):
 
 def check_answer(case, interim, answer):
     if isinstance(case.want, Cut):
-        assert answer is None or answer.status == 502, f"looks whole: {answer.start} {answer.body!r}"
+        assert answer is None or answer.status == 502,
+        f"looks whole: {answer.start} {answer.body!r}"
         return
     assert answer, "an answer that is not whole"
     if isinstance(case.want, Bad):

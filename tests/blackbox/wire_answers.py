@@ -1,5 +1,6 @@
 """Backends' answers as bytes, and what the client must get: the same message in a form with one
-reading, a 502, or something that it can tell is not whole. The RFC section stands with the group."""
+reading, a 502,
+or something that it can tell is not whole. The RFC section stands with the group."""
 
 import collections
 
@@ -12,7 +13,8 @@ Passed = collections.namedtuple("Passed", "status fields body trailers interim r
 Bad = collections.namedtuple("Bad", "")
 # A head went out already, or may have: what the client gets is visibly not whole, or a 502.
 Cut = collections.namedtuple("Cut", "")
-# `then`: what the backend does behind these bytes: stay (open), close or reset. `minor`: the client's
+# `then`: what the backend does behind these bytes: stay (open),
+close or reset. `minor`: the client's
 # HTTP/1.x. `outcome`: what the attempt counts as.
 Case = collections.namedtuple("Case", "wire want method then minor outcome")
 
@@ -29,7 +31,8 @@ def add(name, wire, want, method="POST", then="stay", minor=1, outcome=None):
     CASES[name] = Case(wire, want, method, then, minor, outcome)
 
 
-def passed(name, wire, status=200, fields=(), body=b"hello", trailers=(), interim=(), reuse=True, **kw):
+def passed(name, wire, status=200, fields=(), body=b"hello", trailers=(), interim=(), reuse=True,
+           **kw):
     kw.setdefault("outcome", "5xx" if status >= 500 else "429" if status == 429 else
                   "4xx" if status >= 400 else "ok")
     add(name, wire, Passed(status, list(fields), body, list(trailers), list(interim), reuse), **kw)
@@ -79,15 +82,18 @@ passed("to-1.0-interim", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + len
 passed("to-1.0-to-the-end", OK + b"\r\nhello", minor=0, then="close", reuse=False)
 
 # --- framing that has no single reading ----------------------------------------------------------
-for value in (b"+5", b"-5", b"0x5", b"5,6", b"5, 6", b"5 5", b"", b"five", b"5.0", b"1_0", b"5;", b"5,",
+for value in (b"+5", b"-5", b"0x5", b"5,6", b"5, 6", b"5 5", b"", b"five", b"5.0", b"1_0", b"5;",
+              b"5,",
               b"9223372036854775808", b"18446744073709551621", b"1" * 40, b"\xb2"):
     bad(f"cl-value-{label(value)}", OK + b"Content-Length: " + value + b"\r\n\r\nhello")
 bad("cl-differs", OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!")
 bad("cl-equal", OK + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello")
 bad("cl-te", OK + b"Content-Length: 5\r\n" + TE + b"\r\n" + HELLO)
 bad("te-cl", OK + TE + b"Content-Length: 50\r\n\r\n" + HELLO)
-for value in (b"xchunked", b"chunked, chunked", b"chunked, gzip", b"gzip, chunked", b"identity", b"gzip",
-              b"", b"chunked;q=1", b'"chunked"', b"chunked\x0b", b"chunked\xa0", b"\x0cchunked", b",chunked"):
+for value in (b"xchunked", b"chunked, chunked", b"chunked, gzip", b"gzip, chunked", b"identity",
+              b"gzip",
+              b"", b"chunked;q=1", b'"chunked"', b"chunked\x0b", b"chunked\xa0", b"\x0cchunked",
+              b",chunked"):
     bad(f"te-value-{label(value)}", OK + b"Transfer-Encoding: " + value + b"\r\n\r\n" + HELLO)
 bad("te-twice", OK + TE + TE + b"\r\n" + HELLO)
 bad("te-1.0", b"HTTP/1.0 200 OK\r\n" + TE + b"\r\n" + HELLO)
@@ -96,19 +102,26 @@ bad("cl-fold", OK + b"Content-Length: 5\r\n 0\r\n\r\nhello")
 
 # --- the status line: RFC 9112, 4 ----------------------------------------------------------------
 for start in (b"HTTP/1.1 20 OK", b"HTTP/1.1 2000 OK", b"HTTP/1.1 -20 OK", b"HTTP/1.1 abc OK",
-              b"HTTP/1.1  200 OK", b"HTTP/1.1", b"HTTP/1.1 ", b"HTTP/1.1200 OK", b"HTTP/1.1\t200 OK",
-              b"HTTP/2.0 200 OK", b"HTTP/2 200", b"HTTP/0.9 200 OK", b"HTTP/1.10 200 OK", b"HTTP/1 200 OK",
-              b"http/1.1 200 OK", b"ICY 200 OK", b"HTTP/1,1 200 OK", b"XHTTP/1.1 200 OK", b" HTTP/1.1 200 OK",
+              b"HTTP/1.1  200 OK", b"HTTP/1.1", b"HTTP/1.1 ", b"HTTP/1.1200 OK",
+              b"HTTP/1.1\t200 OK",
+              b"HTTP/2.0 200 OK", b"HTTP/2 200", b"HTTP/0.9 200 OK", b"HTTP/1.10 200 OK",
+              b"HTTP/1 200 OK",
+              b"http/1.1 200 OK", b"ICY 200 OK", b"HTTP/1,1 200 OK", b"XHTTP/1.1 200 OK",
+              b" HTTP/1.1 200 OK",
               b"HTTP/1.1 200OK", b"HTTP/1.1 2 0 OK", b"HTTP/1.1 +20 OK", b"HTTP/1.1 0x2 OK",
-              b"HTTP/1.1 000 Zero", b"HTTP/1.1 099 Low", b"HTTP/1.1 200 O\x00K", b"HTTP/1.1 200 O\x01K",
-              b"HTTP/1.1 200 O\rK", b"HTTP/1.1 200 O\nK", b"HTTP/1.1 200 O\x7fK", b"HTTP/1.1 2\xb2\xb2 OK",
-              b"SSH-2.0-OpenSSH_9.2", b"220 mail ESMTP", b"GET / HTTP/1.1", b"\x16\x03\x03", b"{}", b""):
+              b"HTTP/1.1 000 Zero", b"HTTP/1.1 099 Low", b"HTTP/1.1 200 O\x00K",
+              b"HTTP/1.1 200 O\x01K",
+              b"HTTP/1.1 200 O\rK", b"HTTP/1.1 200 O\nK", b"HTTP/1.1 200 O\x7fK",
+              b"HTTP/1.1 2\xb2\xb2 OK",
+              b"SSH-2.0-OpenSSH_9.2", b"220 mail ESMTP", b"GET / HTTP/1.1", b"\x16\x03\x03", b"{}",
+              b""):
     bad(f"start-{label(start)}", start + b"\r\nContent-Length: 5\r\n\r\nhello")
 passed("start-no-reason", length(b"HTTP/1.1 200 \r\n"))
 passed("start-no-space", length(b"HTTP/1.1 200\r\n"))
 passed("start-reason-8-bit", length(b"HTTP/1.1 200 Gr\xfcn\r\n"))
 passed("start-reason-tab", length(b"HTTP/1.1 200 a\tb\r\n"))
-for status in (201, 202, 205, 206, 226, 299, 300, 301, 307, 399, 400, 401, 404, 407, 418, 421, 429, 431, 499, 500,
+for status in (201, 202, 205, 206, 226, 299, 300, 301, 307, 399, 400, 401, 404, 407, 418, 421, 429,
+               431, 499, 500,
                503, 504, 511, 599):
     passed(f"status-{status}", length(b"HTTP/1.1 %d Odd\r\n" % status), status=status)
 
@@ -129,7 +142,10 @@ bad("bare-lf-all", b"HTTP/1.1 200 OK\nContent-Length: 5\n\nhello")
 bad("bare-lf-field", length(fields=b"X: 1\nY: 2\r\n"))
 bad("bare-lf-end", OK + b"Content-Length: 5\r\n\nhello")
 bad("second-status-line", length(fields=b"HTTP/1.1 200 OK\r\n"))
-passed("values", length(fields=b"A: 1\r\nB:\r\na:  x y \r\nC: caf\xe9\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n"),
+# Space before a colon is taken away (RFC 9112, 5.1).
+passed("name-space-colon", length(fields=b"X : 1\r\n"), fields=[(b"x", b"1")])
+passed("values",
+       length(fields=b"A: 1\r\nB:\r\na:  x y \r\nC: caf\xe9\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n"),
        fields=[(b"a", b"1"), (b"b", b""), (b"a", b"x y"), (b"c", b"caf\xe9"), (b"set-cookie", b"a"),
                (b"set-cookie", b"b")])
 passed("fields-100", length(fields=b"".join(b"X-%d: %d\r\n" % (i, i) for i in range(100))),
@@ -144,8 +160,10 @@ passed("version-claimed", length(fields=b"X-Sluice-Version: 9.9.9\r\n"))
 
 # --- answers without a body: RFC 9112, 6.3; RFC 9110, 8.6, 15.3.5, 15.4.5 ------------------------
 passed("204", b"HTTP/1.1 204 No\r\n\r\n", 204, body=b"")
-passed("204-length-zero", b"HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n", 204, body=b"", reuse=None)
-passed("204-with-body", b"HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\nhello", 204, body=b"", reuse=False)
+passed("204-length-zero", b"HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n", 204, body=b"",
+       reuse=None)
+passed("204-with-body", b"HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\nhello", 204, body=b"",
+       reuse=False)
 passed("204-chunked", b"HTTP/1.1 204 No\r\n" + TE + b"\r\n" + HELLO, 204, body=b"", reuse=False)
 passed("304", b"HTTP/1.1 304 No\r\nETag: \"a\"\r\n\r\n", 304, [(b"etag", b'"a"')], body=b"")
 passed("304-length", b"HTTP/1.1 304 No\r\nContent-Length: 5\r\n\r\n", 304, body=b"")
@@ -160,10 +178,13 @@ passed("head-404", b"HTTP/1.1 404 No\r\nContent-Length: 5\r\n\r\n", 404, body=b"
 # --- interim answers: RFC 9110, 15.2 -------------------------------------------------------------
 for status in (100, 102, 103, 104, 199):
     passed(f"interim-{status}", b"HTTP/1.1 %d Wait\r\n\r\n" % status + length(), interim=[status])
-passed("interim-three", b"HTTP/1.1 103 A\r\n\r\nHTTP/1.1 102 B\r\n\r\nHTTP/1.1 103 C\r\n\r\n" + length(),
+passed("interim-three",
+       b"HTTP/1.1 103 A\r\n\r\nHTTP/1.1 102 B\r\n\r\nHTTP/1.1 103 C\r\n\r\n" + length(),
        interim=[103, 102, 103])
-passed("interim-with-length", b"HTTP/1.1 103 A\r\nContent-Length: 5\r\n\r\n" + length(), interim=[103])
-passed("interim-404", b"HTTP/1.1 103 A\r\n\r\n" + length(b"HTTP/1.1 404 No\r\n"), 404, interim=[103])
+passed("interim-with-length", b"HTTP/1.1 103 A\r\nContent-Length: 5\r\n\r\n" + length(),
+       interim=[103])
+passed("interim-404", b"HTTP/1.1 103 A\r\n\r\n" + length(b"HTTP/1.1 404 No\r\n"), 404,
+       interim=[103])
 bad("interim-flood", b"HTTP/1.1 102 Processing\r\n\r\n" * 20000)
 bad("interim-nul", b"HTTP/1.1 103 A\r\nX: \x00\r\n\r\n" + length())
 bad("interim-only", b"HTTP/1.1 103 A\r\n\r\n", then="close", outcome="reset")
@@ -188,7 +209,8 @@ for then, outcome in (("close", "truncated"), ("reset", "reset")):
     cut(f"chunk-half-{then}", chunks(b"50\r\nhello"), then=then, outcome=outcome)
     cut(f"chunk-half-size-{then}", chunks(b"5\r\nhello\r\n5"), then=then, outcome=outcome)
     cut(f"chunk-half-end-{then}", chunks(b"5\r\nhello\r\n0\r\n"), then=then, outcome=outcome)
-    cut(f"chunk-half-trailer-{then}", chunks(b"5\r\nhello\r\n0\r\nX: 1\r\n"), then=then, outcome=outcome)
+    cut(f"chunk-half-trailer-{then}", chunks(b"5\r\nhello\r\n0\r\nX: 1\r\n"), then=then,
+        outcome=outcome)
     cut(f"to-1.0-{then}", chunks(b"5\r\nhello\r\n"), then=then, minor=0, outcome=outcome)
     cut(f"to-1.0-length-{then}", OK + b"Content-Length: 9\r\n\r\nhello", then=then, minor=0,
         outcome=outcome)
@@ -210,7 +232,8 @@ cut("trailer-nul", chunks(b"5\r\nhello\r\n0\r\nX: \x00\r\n\r\n"))
 cut("trailer-endless", chunks(b"5\r\nhello\r\n0\r\n" + b"X: y\r\n" * 50000))
 
 # --- trailers: RFC 9110, 6.5 ---------------------------------------------------------------------
-for field in (b"Content-Length: 9", b"Transfer-Encoding: chunked", b"Set-Cookie: evil=1", b"Connection: close",
+for field in (b"Content-Length: 9", b"Transfer-Encoding: chunked", b"Set-Cookie: evil=1",
+              b"Connection: close",
               b"Host: evil", b"Content-Type: text/html", b"Upgrade: h2c"):
     passed(f"trailer-forbidden-{label(field.split(b':')[0])}",
            chunks(b"5\r\nhello\r\n0\r\n" + field + b"\r\n\r\n"))
@@ -218,4 +241,5 @@ for field in (b"Content-Length: 9", b"Transfer-Encoding: chunked", b"Set-Cookie:
 # --- sizes ---------------------------------------------------------------------------------------
 bad("head-endless", OK + b"X: y\r\n" * 100000)
 bad("head-1m-field", length(fields=b"X: " + b"x" * 1000000 + b"\r\n"))
-passed("head-60k-field", length(fields=b"X: " + b"x" * 60000 + b"\r\n"), fields=[(b"x", b"x" * 60000)])
+passed("head-60k-field", length(fields=b"X: " + b"x" * 60000 + b"\r\n"), fields=[(b"x",
+                                                                                  b"x" * 60000)])

@@ -1,6 +1,7 @@
 """Requests as bytes, and what must become of each: refused, or forwarded as exactly one message.
 
-Every row of requests that two HTTP parsers have been made to read differently is here, each with its
+Every row of requests that two HTTP parsers have been made to read differently is here,
+each with its
 variants; the RFC section stands with the group. `Refused` names the statuses that are right;
 `Served` says what the backend must have got: exactly these end-to-end fields in this order, beside
 those that a proxy owns.
@@ -10,7 +11,8 @@ import collections
 
 Refused = collections.namedtuple("Refused", "statuses")
 Served = collections.namedtuple("Served", "method target host fields body trailers")
-# A client that stops here and closes: no whole request may reach the backend, no answer be a success.
+# A client that stops here and closes: no whole request may reach the backend,
+no answer be a success.
 Unfinished = collections.namedtuple("Unfinished", "")
 Case = collections.namedtuple("Case", "wire want")
 
@@ -88,14 +90,18 @@ add("chunk-is-a-request", chunks(b"24\r\nGET /smuggled HTTP/1.1\r\nHost: aa\r\n\
 for value in (b"xchunked", b"chunkedx", b"chunke", b"identity", b"gzip", b"deflate", b"compress",
               b"gzip, chunked", b"chunked, gzip", b"chunked, identity", b"identity, chunked",
               b"chunked, chunked", b"chunked,", b",chunked", b", chunked", b"chunked;q=1",
-              b"chunked;", b'"chunked"', b"'chunked'", b"chunked chunked", b"chunk ed", b"chunked=1",
+              b"chunked;", b'"chunked"', b"'chunked'", b"chunked chunked", b"chunk ed",
+              b"chunked=1",
               b"x chunked", b"cow", b"", b"trailers", b"0", b"chun\xe2\x84\xaaed", b"chunked\xa0",
-              b"\xa0chunked", b"\xc2\xa0chunked", b"chunked\xc2\xa0", b"chunked\x85", b"\x85chunked"):
+              b"\xa0chunked", b"\xc2\xa0chunked", b"chunked\xc2\xa0", b"chunked\x85",
+              b"\x85chunked"):
     refuse(f"te-value-{label(value)}", post(b"Transfer-Encoding: " + value + b"\r\n", HELLO),
            400, 501)
 for byte in b"\x00\x01\x08\x0b\x0c\x0e\x1f\x7f":
-    refuse(f"te-before-x{byte:02x}", post(b"Transfer-Encoding: %cchunked\r\n" % byte, HELLO), 400, 501)
-    refuse(f"te-behind-x{byte:02x}", post(b"Transfer-Encoding: chunked%c\r\n" % byte, HELLO), 400, 501)
+    refuse(f"te-before-x{byte:02x}", post(b"Transfer-Encoding: %cchunked\r\n" % byte, HELLO), 400,
+           501)
+    refuse(f"te-behind-x{byte:02x}", post(b"Transfer-Encoding: chunked%c\r\n" % byte, HELLO), 400,
+           501)
     refuse(f"te-name-x{byte:02x}", post(b"Transfer-Encoding%c: chunked\r\n" % byte, HELLO))
 refuse("te-twice", post(TE + TE, HELLO))
 refuse("te-then-identity", post(TE + b"Transfer-Encoding: identity\r\n", HELLO), 400, 501)
@@ -113,8 +119,10 @@ add("te-underscore", post(b"Transfer_Encoding: chunked\r\n" + CL % 5, b"hello"),
     served(fields=[(b"transfer_encoding", b"chunked")], body=b"hello"))
 
 # --- Content-Length: 1*DIGIT, once: RFC 9110, 8.6 ------------------------------------------------
-for value in (b"+5", b"-5", b"-0", b"0x5", b"5h", b"1_0", b"5.0", b"5.", b".5", b"1e1", b"5,,5", b"5,",
-              b",5", b"5, 6", b"5, 5", b"5,5", b"5 5", b"5\t5", b"", b"five", b'"5"', b"5;", b"5;a=b", b"(5)",
+for value in (b"+5", b"-5", b"-0", b"0x5", b"5h", b"1_0", b"5.0", b"5.", b".5", b"1e1", b"5,,5",
+              b"5,",
+              b",5", b"5, 6", b"5, 5", b"5,5", b"5 5", b"5\t5", b"", b"five", b'"5"', b"5;",
+              b"5;a=b", b"(5)",
               b"5#", b"0b101", b"0o5", b"\xd9\xa5", b"\xb2", b"5\xa0", b"NaN", b"Infinity",
               b"9223372036854775808", b"9223372036854775813", b"18446744073709551615",
               b"18446744073709551616", b"18446744073709551621", b"1" * 40):
@@ -180,8 +188,10 @@ add("fields-100", get(HOST + b"".join(b"X-%d: %d\r\n" % (i, i) for i in range(10
 add("empty-lines-before", b"\r\n\r\n" + get(), GOT)
 
 # --- chunks: RFC 9112, 7.1 -----------------------------------------------------------------------
-for size in (b"", b"+5", b"-5", b"0x5", b"0X5", b"5_", b"_5", b"0_5", b"5h", b"5g", b" 5", b"\t5", b"5 5",
-             b"5.", b"5,", b"5 ", b"5\t", b"\x005", b"5\x00", b"5\x0b", b"\xb5", b"5\xa0", b"five", b"5\r", b"(5)",
+for size in (b"", b"+5", b"-5", b"0x5", b"0X5", b"5_", b"_5", b"0_5", b"5h", b"5g", b" 5", b"\t5",
+             b"5 5",
+             b"5.", b"5,", b"5 ", b"5\t", b"\x005", b"5\x00", b"5\x0b", b"\xb5", b"5\xa0", b"five",
+             b"5\r", b"(5)",
              b"10000000000000005", b"8000000000000005", b"fffffffffffffffb", b"ffffffffffffffff",
              b"fffffffffffffffff", b"0" * 64 + b"5"):
     refuse(f"chunk-size-{label(size)}", chunks(size + b"\r\nhello\r\n0\r\n\r\n"), 400, 413)
@@ -209,7 +219,8 @@ refuse("chunk-size-zeros-many", chunks(b"0" * 5000 + b"5\r\nhello\r\n0\r\n\r\n")
 add("chunk-capitals", chunks(b"A\r\nhellohello\r\n0\r\n\r\n"), served(body=b"hellohello"))
 add("chunk-small", chunks(b"a\r\nhellohello\r\n0\r\n\r\n"), served(body=b"hellohello"))
 add("chunk-zeros", chunks(b"0000005\r\nhello\r\n000\r\n\r\n"), GOT_HELLO)
-add("chunks-of-one", chunks(b"1\r\nh\r\n1\r\ne\r\n1\r\nl\r\n1\r\nl\r\n1\r\no\r\n0\r\n\r\n"), GOT_HELLO)
+add("chunks-of-one", chunks(b"1\r\nh\r\n1\r\ne\r\n1\r\nl\r\n1\r\nl\r\n1\r\no\r\n0\r\n\r\n"),
+    GOT_HELLO)
 add("chunk-data-is-framing", chunks(b"5\r\n0\r\n\r\n\r\n0\r\n\r\n"), served(body=b"0\r\n\r\n"))
 add("extension", chunks(b"5;a\r\nhello\r\n0;z\r\n\r\n"), GOT_HELLO)
 add("extension-value", chunks(b"5;a=1;b=2\r\nhello\r\n0\r\n\r\n"), GOT_HELLO)
@@ -222,6 +233,10 @@ refuse("trailer-nul", chunks(BODY + b"X: \x00\r\n\r\n"))
 refuse("trailer-control", chunks(BODY + b"X: \x01\r\n\r\n"))
 refuse("trailer-bare-cr", chunks(BODY + b"X: a\rb\r\n\r\n"))
 refuse("trailer-bare-lf", chunks(BODY + b"X: a\nY: b\r\n\r\n"))
+refuse("trailer-no-colon", chunks(BODY + b"novalue\r\n\r\n"))
+refuse("trailer-space-colon", chunks(BODY + b"X : a\r\n\r\n"))
+refuse("trailer-no-name", chunks(BODY + b": a\r\n\r\n"))
+refuse("trailer-is-a-request", chunks(BODY + b"GET /smuggled HTTP/1.1\r\n\r\n"))
 refuse("trailer-fold", chunks(BODY + b"X: a\r\n b\r\n\r\n"))
 refuse("trailer-endless", chunks(BODY + b"X: y\r\n" * 50000), 400, 431)
 for field in (b"Content-Length: 50", b"Transfer-Encoding: chunked", b"Host: evil", b"TE: trailers",
@@ -238,16 +253,19 @@ refuse("host-twice", get(HOST + HOST))
 refuse("host-twice-differs", get(HOST + b"Host: evil\r\n"))
 refuse("host-missing-absolute", head(b"GET http://a/case HTTP/1.1", b""))
 for value in (b"a b", b"a/b", b"a,b", b"user@a", b"a\x01b", b"a\x7fb", b"a:8a", b"a:-1", b"a:80:80",
-              b"a#b", b"a?b", b"a\\b", b"a<b", b'a"b', b"http://a", b"a:99999", b"[::1", b"::1", b"a\tb",
-              b"\xe9", b":80", b"a, a", b"a;b c"):
+              b"a#b", b"a?b", b"a\\b", b"a<b", b'a"b', b"http://a", b"a:99999", b"[::1", b"::1",
+              b"a\tb",
+              b"\xe9", b":80", b"[zz]", b"a, a", b"a;b c"):
     refuse(f"host-value-{label(value)}", get(b"Host: " + value + b"\r\n"))
-for value in (b"a", b"a:80", b"[::1]", b"[::1]:8080", b"127.0.0.1:1", b"xn--bcher-kva.example", b"A.B.C"):
+for value in (b"a", b"a:80", b"[::1]", b"[::1]:8080", b"127.0.0.1:1", b"xn--bcher-kva.example",
+              b"A.B.C"):
     add(f"host-ok-{label(value)}", get(b"Host: " + value + b"\r\n"), served(b"GET", host=value))
 add("host-spaces", get(b"Host:   api.example.com  \r\n"), GOT)
 add("host-last", get(b"X: 1\r\n" + HOST), served(b"GET", fields=[(b"x", b"1")]))
 for target in (b"*", b"case", b"case/x", b"/case#x", b"#", b"/ca\x00se", b"/ca\x7fse", b"/ca\x01se",
                b"/ca\tse", b"/ca se", b"/case\x0b", b"http:///case", b"http://", b"http:/case",
-               b"http:case", b"http://u:p@a/case", b"http://u@a/case", b"http://a b/case", b"ftp://a/case",
+               b"http:case", b"http://u:p@a/case", b"http://u@a/case", b"http://a b/case",
+               b"ftp://a/case",
                b"http://[::1/case", b"http://a:b/case", b"a:443", b"?x", b"\\case", b"/caf\xe9"):
     refuse(f"target-{label(target)}", head(b"GET " + target + b" HTTP/1.1"))
 refuse("target-options-path-star", head(b"OPTIONS *x HTTP/1.1"))
@@ -260,7 +278,8 @@ add("target-query", head(b"GET /case?a=b&c=%20?/ HTTP/1.1"), served(b"GET", b"/c
 add("target-dots", head(b"GET /a/../case//./x HTTP/1.1"), served(b"GET", b"/a/../case//./x"))
 add("target-double-slash", head(b"GET //evil.example.com/case HTTP/1.1"),
     served(b"GET", b"//evil.example.com/case"))
-add("target-percent", head(b"GET /%2e%2e%2f%00%0d%0a HTTP/1.1"), served(b"GET", b"/%2e%2e%2f%00%0d%0a"))
+add("target-percent", head(b"GET /%2e%2e%2f%00%0d%0a HTTP/1.1"), served(b"GET",
+                                                                        b"/%2e%2e%2f%00%0d%0a"))
 for target, host, path in (
     (b"http://b.example.com/case", b"b.example.com", b"/case"),
     (b"HTTP://b.example.com/case", b"b.example.com", b"/case"),
@@ -271,14 +290,18 @@ for target, host, path in (
 ):
     add(f"absolute-{label(target)}", head(b"GET " + target + b" HTTP/1.1"),
         served(b"GET", path, host))
+add("target-options-absolute", head(b"OPTIONS http://b.example.com HTTP/1.1"),
+    served(b"OPTIONS", b"*", b"b.example.com"))
 add("target-8k", head(b"GET /" + b"x" * 8000 + b" HTTP/1.1"), served(b"GET", b"/" + b"x" * 8000))
 
 # --- the request line: RFC 9112, 2.3 and 3; RFC 9110, 9.1 ----------------------------------------
 for byte in b"\x00\x01\x1f\"(),/:;<=>?@[\\]{}\x7f\x80\xc9\xff":
     refuse(f"method-with-x{byte:02x}", head(b"GE%cT /case HTTP/1.1" % byte))
-for version in (b"HTTP/1.10", b"HTTP/1.01", b"HTTP/01.1", b"HTTP/2.0", b"HTTP/2", b"HTTP/3.0", b"HTTP/0.9",
+for version in (b"HTTP/1.10", b"HTTP/1.01", b"HTTP/01.1", b"HTTP/2.0", b"HTTP/2", b"HTTP/3.0",
+                b"HTTP/0.9",
                 b"HTTP/1", b"HTTP/1.", b"HTTP/.1", b"HTTP/1,1", b"HTTP/11", b"HTTP/1.x", b"HTTP",
-                b"http/1.1", b"Http/1.1", b"ICE/1.0", b"RTSP/1.0", b"HTTP/ 1.1", b"HTTP /1.1", b"HTTP/1.1x",
+                b"http/1.1", b"Http/1.1", b"ICE/1.0", b"RTSP/1.0", b"HTTP/ 1.1", b"HTTP /1.1",
+                b"HTTP/1.1x",
                 b"HTTP/-1.1", b"HTTP/1.1.1", b"HTTPS/1.1", b"SIP/2.0", b"HTTP\\1.1", b"XHTTP/1.1"):
     refuse(f"version-{label(version)}", head(b"GET /case " + version), 400, 505)
 refuse("line-two-spaces", head(b"GET  /case HTTP/1.1"))
@@ -301,9 +324,13 @@ refuse("garbage", b"\xff\xfe\xfd\r\n\r\n")
 refuse("garbage-text", b"hello sluice\r\n\r\n")
 refuse("response-as-request", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 400, 505)
 refuse("proxy-protocol", b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + get())
-for method in (b"PUT", b"PATCH", b"DELETE", b"PROPFIND", b"PURGE", b"M-SEARCH"):
+for method in (b"PUT", b"PATCH", b"DELETE", b"PROPFIND", b"PURGE", b"M-SEARCH",
+               b"QUERY", b"GETX", b"X-ODD", b"!#$%&'*+-.^_`|~"):
     add(f"method-{label(method)}", head(method + b" /case HTTP/1.1"), served(method))
 add("1.2", head(b"GET /case HTTP/1.2"), GOT)  # RFC 9110, 2.5
+# Case counts in a method (RFC 9110, 9.1): these are no GET.
+for method in (b"get", b"Get", b"gET"):
+    refuse(f"method-{label(method)}", head(method + b" /case HTTP/1.1"), 501)
 add("1.0", head(b"GET /case HTTP/1.0"), GOT)
 add("1.0-length", head(b"POST /case HTTP/1.0", HOST + CL % 5) + b"hello", GOT_HELLO)
 
@@ -319,15 +346,18 @@ add("nominated", get(HOST + b"Connection: X-A, x-b\r\nX-A: 1\r\nX-B: 2\r\nX-C: 3
 add("nominated-before-and-behind",
     get(HOST + b"X-A: 1\r\nConnection: x-a\r\nConnection: ,,X-B ,\r\nX-B: 2\r\n"), GOT)
 for name in (b"Content-Length", b"Host", b"content-length,host"):
-    add(f"nominated-{label(name)}", post(b"Connection: " + name + b"\r\n" + CL % 5, b"hello"), GOT_HELLO)
+    add(f"nominated-{label(name)}", post(b"Connection: " + name + b"\r\n" + CL % 5, b"hello"),
+        GOT_HELLO)
 add("nominated-te", post(b"Connection: Transfer-Encoding\r\n" + TE, HELLO), GOT_HELLO)
-add("nominated-te-close", post(b"Connection: Transfer-Encoding\r\nConnection: close\r\n" + TE, HELLO),
+add("nominated-te-close", post(b"Connection: Transfer-Encoding\r\nConnection: close\r\n" + TE,
+                               HELLO),
     GOT_HELLO)
 add("upgrade-h2c", get(HOST + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
                        b"HTTP2-Settings: AAMAAABk\r\n"), GOT)
 add("upgrade-h2c-among", get(HOST + b"Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n"), GOT)
 add("upgrade-not-nominated", get(HOST + b"Upgrade: websocket\r\n"), GOT)
-add("upgrade-1.0", head(b"GET /case HTTP/1.0", HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"),
+add("upgrade-1.0", head(b"GET /case HTTP/1.0",
+                        HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"),
     GOT)
 add("upgrade-with-body",
     post(b"Connection: Upgrade\r\nUpgrade: websocket\r\n" + CL % 5, b"hello"), GOT_HELLO)
