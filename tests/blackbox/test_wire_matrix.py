@@ -343,8 +343,9 @@ def ask(client, case):
 
 def check_answer(case, interim, answer):
     if isinstance(case.want, Cut):
-        assert answer is None or answer.status == 502,
-        f"looks whole: {answer.start} {answer.body!r}"
+        assert answer is None or answer.status == 502, (
+            f"looks whole: {answer.start} {answer.body!r}"
+        )
         return
     assert answer, "an answer that is not whole"
     if isinstance(case.want, Bad):
