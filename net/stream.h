@@ -92,6 +92,9 @@ const char *stream_server_name(const struct stream *);
 const char *stream_alpn(const struct stream *);
 /* Why TLS failed, after UV_EPROTO: "certificate has expired". "" otherwise. */
 const char *stream_tls_error(const struct stream *);
+/* Of a server's stream: whether the certificate that was shown covers this host too. True for plain
+ * ones. */
+bool stream_covers(const struct stream *, struct str host);
 /* True when an earlier session was taken up again. */
 bool stream_tls_resumed(const struct stream *);
 

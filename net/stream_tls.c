@@ -614,6 +614,12 @@ const char *stream_alpn(const struct stream *s)
     return len == 0 ? "" : len == 8 && memcmp(name, "http/1.1", 8) == 0 ? "http/1.1" : "other";
 }
 
+bool stream_covers(const struct stream *s, struct str host)
+{
+    return s->tls == NULL || s->tls->server == NULL ||
+           tls_server_covers(s->tls->server, stream_server_name(s), host);
+}
+
 const char *stream_tls_error(const struct stream *s)
 {
     return s->tls == NULL || s->tls->error == NULL ? "" : s->tls->error;

@@ -261,6 +261,7 @@ static bool is_exhaustion(int status)
 static void connect_failed(struct exchange *ex, int status)
 {
     char message[320];
+    const char *tls = ex->up == NULL ? "" : stream_tls_error(&ex->up->stream);
 
     if (is_exhaustion(status)) {
         snprintf(message, sizeof(message), "sluice has run out of resources: %s",

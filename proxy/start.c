@@ -69,6 +69,7 @@ static void write_head(struct exchange *ex, const struct head *h)
         .peer = str_from(c->peer),
         .authority = str_from(ex->route->versions[VARIANT_STABLE].endpoints[0].authority),
         .request_id = ex->request_id,
+        .secure = stream_is_secure(&c->stream),
         .trusted = c->trusted,
         .upstream = &ex->route->policy->upstream,
         .upgrade = ex->upgrade,
@@ -118,16 +119,32 @@ static void choose_variant(struct exchange *ex)
                       : split_pick(rng_u64(&w->rng), weight.weight_bp);
 }
 
+/* The client asked for one server's certificate and then for another's host, as one that reuses a
+ * connection for all names does: it should ask on a connection of its own (RFC 9110, 7.4). */
+static bool is_misdirected(const struct client *c, const struct head *h)
+{
+    if (!stream_is_secure(&c->stream))
+        return false;
+    struct str sni = str_from(stream_server_name(&c->stream));
+    return sni.len > 0 && !str_ieq(sni, h->host) && !stream_covers(&c->stream, h->host);
+}
+
 /* What is wrong with a request before it is anybody's; NULL: nothing. */
 static const struct failure *objection(struct client *c, const struct head *h,
                                        const struct route *route)
 {
+    static const struct failure misdirected = {
+        421, "misdirected", "the certificate that was shown does not cover this host"};
     static const struct failure no_rollout = {404, "no_rollout",
                                               "no rollout takes this host, path and method"};
     static const struct failure too_large = {413, "body_too_large",
                                              "the body is larger than limits.body"};
     struct worker *w = c->worker;
 
+    if (is_misdirected(c, h)) {
+        stat_add(&w->stats.rejected, 1);
+        return &misdirected;
+    }
     if (route == NULL) {
         stat_add(&w->stats.unmatched, 1);
         return &no_rollout;
