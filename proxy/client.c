@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/log.h"
 #include "proxy/access_entry.h"
 #include "proxy/exchange.h"
 #include "proxy/trust.h"
@@ -13,6 +14,7 @@
 enum { LINGER_S = 2 };
 
 static const struct stream_events events;
+static void linger(struct client *c);
 static void next_request(struct client *c);
 
 static struct client *client_of(struct stream *s)
@@ -61,8 +63,9 @@ void client_update_reading(struct client *c)
         stream_pause(&c->stream);
 }
 
-void client_accept(struct worker *w, int fd)
+void client_accept(struct worker *w, size_t listener, int fd)
 {
+    struct tls_server *tls = certificates_server(w->certificates, listener);
     struct client *c = xcalloc(1, sizeof(*c));
 
     c->worker = w;
@@ -84,9 +87,34 @@ void client_accept(struct worker *w, int fd)
         stream_close(&c->stream);
         return;
     }
+    if (tls != NULL && stream_secure_server(&c->stream, tls) != 0) {
+        stream_close(&c->stream);
+        return;
+    }
     peer_text(c);
-    enlist(c, &w->waiting);
+    enlist(c, tls != NULL ? &w->handshakes : &w->waiting);
     stream_read(&c->stream);
+}
+
+/* Only a client within TLS comes here. */
+static void on_connect(struct stream *s, int status)
+{
+    struct client *c = client_of(s);
+
+    if (status == 0) {
+        stat_add(&c->worker->stats.handshakes, 1);
+        enlist(c, &c->worker->waiting);
+        return;
+    }
+    if (status != UV_EOF) { /* which is somebody who only looks whether the port is open */
+        stat_add(&c->worker->stats.handshake_failures, 1);
+        log_debug("tls.handshake_failed", F("client", LOG_STR(c->peer)),
+                  F("error", LOG_STR(stream_tls_error(s))));
+    }
+    if (status == UV_EPROTO)
+        linger(c); /* so that it reads the alert, whatever it still sends */
+    else
+        close_client(c);
 }
 
 static void refuse(struct client *c, int status, const char *why)
@@ -366,6 +394,7 @@ static void on_closed(struct stream *s)
 }
 
 static const struct stream_events events = {
+    .on_connect = on_connect,
     .on_bytes = on_bytes,
     .on_end = on_end,
     .on_drain = on_drain,
@@ -384,6 +413,11 @@ void client_sweep(struct worker *w, int64_t now_ns)
 {
     struct client *c;
 
+    while ((c = oldest(&w->handshakes, now_ns - w->shared->config->limits.handshake_timeout_ns)) !=
+           NULL) {
+        stat_add(&w->stats.handshake_failures, 1);
+        close_client(c);
+    }
     while ((c = oldest(&w->waiting, now_ns - w->shared->config->limits.idle_timeout_ns)) != NULL)
         close_client(c);
     while ((c = oldest(&w->in_heads, now_ns - w->shared->config->limits.header_timeout_ns)) != NULL)
@@ -409,7 +443,7 @@ void client_close_idle(struct worker *w, int64_t since_ns)
 
 void client_close_all(struct worker *w)
 {
-    struct list *lists[] = {&w->waiting, &w->in_heads, &w->lingering};
+    struct list *lists[] = {&w->handshakes, &w->waiting, &w->in_heads, &w->lingering};
 
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         while (!list_empty(lists[i]))

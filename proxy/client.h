@@ -20,7 +20,7 @@ struct client {
     struct stream stream;
     struct worker *worker;
     struct exchange *exchange;
-    struct list link; /* worker.waiting, .in_heads or .lingering */
+    struct list link; /* worker.handshakes, .waiting, .in_heads or .lingering */
     int64_t since_ns; /* in that list; of the first byte of a head, when one began */
     enum client_state state;
     bool in_head;       /* a byte of the next head came */
@@ -33,8 +33,8 @@ struct client {
     char peer[46];
 };
 
-/* Takes over an accepted descriptor. */
-void client_accept(struct worker *, int fd);
+/* Takes over a descriptor that this listener accepted. */
+void client_accept(struct worker *, size_t listener, int fd);
 /* Reads from the client or not, as its state asks. After every change of it. */
 void client_update_reading(struct client *);
 

@@ -101,7 +101,14 @@ struct upstream *pool_connect(struct worker *w, struct pool *p,
     up->pool = p;
     list_init(&up->idle);
     stat_add(&w->stats.upstream_connections, 1);
-    *ret_status = stream_connect(&up->stream, address);
+    *ret_status = 0;
+    if (endpoint->tls) {
+        struct tls_client *tls = certificates_client(w->certificates, ex->route->rollout);
+        CHECK(tls != NULL);
+        *ret_status = stream_secure_client(&up->stream, tls, endpoint->server_name);
+    }
+    if (*ret_status == 0)
+        *ret_status = stream_connect(&up->stream, address);
     if (*ret_status < 0) {
         stream_close(&up->stream);
         return NULL;

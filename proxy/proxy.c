@@ -56,6 +56,7 @@ void proxy_free(struct proxy *p)
         listeners_close(&p->listeners);
     listeners_deinit(&p->listeners);
     access_log_free(p->shared.access_log);
+    certificates_unref(p->shared.certificates);
     slots_free(p->shared.slots);
     route_table_free(p->shared.table);
     weight_region_free(p->weights);
@@ -105,6 +106,53 @@ static void map_predecessors(struct proxy *p, const struct proxy_options *o)
     }
 }
 
+static void log_certificate_warnings(const struct diagnostics *d)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (d->items[i].code == 0)
+            log_warn("tls.certificate", F("warning", LOG_STR(d->items[i].message)));
+}
+
+static const struct error *first_error(const struct diagnostics *d)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (d->items[i].code != 0)
+            return &d->items[i];
+    return NULL;
+}
+
+/* The first error of several stands for them: whoever mends it sees the next. */
+static int load_certificates(struct proxy *p, struct error *reterr)
+{
+    struct diagnostics d;
+
+    diagnostics_init(&d);
+    p->shared.certificates = certificates_load(p->shared.set, p->shared.clock, NULL, &d);
+    log_certificate_warnings(&d);
+    const struct error *e = first_error(&d);
+    if (e != NULL && reterr != NULL) {
+        *reterr = *e;
+        if (e->at.file != NULL)
+            error_context(reterr, "%s:%u: ", e->at.file, e->at.line);
+    }
+    diagnostics_deinit(&d);
+    return p->shared.certificates == NULL ? -EINVAL : 0;
+}
+
+int proxy_reload_certificates(struct proxy *p, struct diagnostics *reterr)
+{
+    struct certificates *renewed =
+        certificates_load(p->shared.set, p->shared.clock, p->shared.certificates, reterr);
+
+    if (renewed == NULL)
+        return -EINVAL;
+    certificates_unref(p->shared.certificates);
+    p->shared.certificates = renewed;
+    for (size_t w = 0; w < p->count; w++)
+        worker_renew(p->workers[w], renewed);
+    return 0;
+}
+
 static int prepare(struct proxy *p, const struct proxy_options *o, struct error *reterr)
 {
     const struct config *config = o->set->config;
@@ -123,6 +171,9 @@ static int prepare(struct proxy *p, const struct proxy_options *o, struct error 
                  F("note", LOG_STR("after an upgrade this process will not follow its successor")));
     p->shared.weights = weight_region_words(p->weights);
     map_predecessors(p, o);
+    int status = load_certificates(p, reterr);
+    if (status != 0)
+        return status;
     p->shared.table = route_table_new(o->set);
     p->shared.slots = slots_new(route_pool_count(p->shared.table), o->set->count);
     p->shared.replay.bytes = config->limits.replay_bytes;
@@ -267,6 +318,8 @@ void proxy_worker_stats(const struct proxy *p, size_t worker, struct proxy_worke
         .queue_full = atomic_load(&w->stats.queue_full),
         .streams_unseen = atomic_load(&w->stats.streams_unseen),
         .tunnels = atomic_load(&w->stats.tunnels),
+        .handshakes = atomic_load(&w->stats.handshakes),
+        .handshake_failures = atomic_load(&w->stats.handshake_failures),
     };
 }
 

@@ -67,6 +67,8 @@ struct proxy_worker_stats {
     uint64_t queue_full;     /* requests that found no room to wait, or waited too long */
     uint64_t streams_unseen; /* event streams passed on unread, because they came encoded */
     uint64_t tunnels;        /* connections that were upgraded */
+    uint64_t handshakes;     /* TLS with clients, done */
+    uint64_t handshake_failures;
 };
 size_t proxy_workers(const struct proxy *);
 void proxy_worker_stats(const struct proxy *, size_t worker, struct proxy_worker_stats *ret);
@@ -87,6 +89,11 @@ size_t proxy_weight_fds(const struct proxy *, int ret[static PROXY_PREDECESSORS_
 
 /* Opens the access log's file anew, after it was renamed. On an error the old one stays in use. */
 int proxy_reopen_log(struct proxy *, struct error *reterr);
+
+/* Reads all certificates, keys and authorities again. New connections use them; those that stand go
+ * on. When anything is wrong with one of them all stay as they are. `reterr` has errors and
+ * warnings. Blocks while it reads; control thread. */
+int proxy_reload_certificates(struct proxy *, struct diagnostics *reterr);
 
 /* Stops accepting; requests in flight may finish for at most drain_ns, then the rest is cut.
  * Returns at once; any thread. Everything else here still works until proxy_free. */

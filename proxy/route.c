@@ -101,9 +101,11 @@ static void add_policy(struct route_table *t, const struct route *route)
 
 /* An address as it is written, or a name for the resolver. */
 static void find_address(struct route_table *t, const struct policy_endpoint *from,
-                         struct route_endpoint *to)
+                         const struct policy_upstream_tls *tls, struct route_endpoint *to)
 {
     to->authority = from->authority;
+    to->tls = from->tls;
+    to->server_name = tls->server_name != NULL ? tls->server_name : from->host;
     to->weight = from->weight;
     if (sockaddr_parse(from->host, from->port, &to->address) == 0)
         to->name = resolver_add(t->resolver, from->host, from->port);
@@ -139,7 +141,7 @@ static void compile(struct route_table *t, struct route *r, const struct policy 
         to->first_pool = t->pools;
         t->pools += from->endpoint_count;
         for (size_t i = 0; i < from->endpoint_count; i++)
-            find_address(t, &from->endpoints[i], &to->endpoints[i]);
+            find_address(t, &from->endpoints[i], &policy->upstream.tls, &to->endpoints[i]);
     }
     add_policy(t, r);
 }

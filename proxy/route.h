@@ -20,6 +20,8 @@ struct route_endpoint {
     struct sockaddr_storage address;  /* unless it has a name */
     const struct resolver_name *name; /* NULL: written as an address */
     const char *authority;
+    const char *server_name; /* to ask for and to check, when `tls` */
+    bool tls;
     uint32_t weight;
 };
 

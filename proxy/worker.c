@@ -18,7 +18,7 @@ static void on_accept(struct acceptor *a, int fd)
     struct listening *l = a->arg;
 
     loop_turn(&l->worker->loop);
-    client_accept(l->worker, fd);
+    client_accept(l->worker, l->listener, fd);
 }
 
 static void sweep_exchanges(struct worker *w, int64_t now_ns)
@@ -95,10 +95,21 @@ static void on_sweep(uv_timer_t *timer)
     worker_sweep(worker_of(loop_of(timer->loop)));
 }
 
+static void take_certificates(struct worker *w)
+{
+    struct certificates *renewed = atomic_exchange(&w->renewed, NULL);
+
+    if (renewed == NULL)
+        return;
+    certificates_unref(w->certificates);
+    w->certificates = renewed;
+}
+
 static void on_wake(uv_async_t *async)
 {
     struct worker *w = worker_of(loop_of(async->loop));
 
+    take_certificates(w);
     loop_turn(&w->loop);
     queue_serve(w);
     drain_step(w, w->loop.now_ns);
@@ -123,6 +134,7 @@ struct worker *worker_new(struct shared *shared, size_t index, const int *fds, s
     memset(w, 0, sizeof(*w));
     CHECK(loop_init(&w->loop, shared->clock) == 0);
     w->shared = shared;
+    w->certificates = certificates_ref(shared->certificates);
     w->index = index;
     w->shard = recorder_shard(shared->recorder, index);
     rng_seed_system(&w->rng);
@@ -131,6 +143,7 @@ struct worker *worker_new(struct shared *shared, size_t index, const int *fds, s
         list_init(&w->pools[i].idle);
     list_init(&w->waiting);
     list_init(&w->in_heads);
+    list_init(&w->handshakes);
     list_init(&w->lingering);
     list_init(&w->exchanges);
     list_init(&w->busy_queues);
@@ -165,6 +178,14 @@ int worker_run(struct worker *w)
     return -pthread_create(&w->thread, NULL, thread_main, w);
 }
 
+void worker_renew(struct worker *w, struct certificates *certificates)
+{
+    if (atomic_load(&w->drain_deadline_ns) != 0)
+        return; /* it takes no more connections, and may be gone */
+    certificates_unref(atomic_exchange(&w->renewed, certificates_ref(certificates)));
+    uv_async_send(&w->wake);
+}
+
 void worker_drain(struct worker *w, int64_t deadline_ns)
 {
     atomic_store_explicit(&w->drain_deadline_ns, deadline_ns, memory_order_release);
@@ -186,6 +207,8 @@ void worker_free(struct worker *w)
         free(ex);
     }
     loop_deinit(&w->loop);
+    certificates_unref(w->renewed);
+    certificates_unref(w->certificates);
     strbuf_deinit(&w->scratch);
     for (struct listening *l = w->listening, *after; l != NULL; l = after) {
         after = l->next;

@@ -16,6 +16,7 @@
 #include "net/head.h"
 #include "net/loop.h"
 #include "proxy/access_log.h"
+#include "proxy/certificates.h"
 #include "proxy/proxy.h"
 #include "proxy/replay.h"
 #include "proxy/retry.h"
@@ -30,7 +31,8 @@ struct shared {
     struct policy_set *set;
     const struct config *config;
     struct route_table *table;
-    struct weight *weights; /* one per rollout */
+    struct certificates *certificates; /* the control thread's: workers have their own; or NULL */
+    struct weight *weights;            /* one per rollout */
     struct recorder *recorder;
     struct slots *slots;           /* in flight at each endpoint, and who waits */
     struct access_log *access_log; /* NULL: off */
@@ -85,6 +87,7 @@ struct worker {
     struct pool *pools;             /* route_pool_count */
     struct list waiting;            /* clients between requests, the longest first */
     struct list in_heads;           /* clients within a head, the longest first */
+    struct list handshakes;         /* clients within a TLS handshake, the longest first */
     struct list lingering;          /* answered clients that still take the answer or still send */
     struct list exchanges;          /* under way */
     struct wait_queue *queues;      /* by slots_version */
@@ -96,7 +99,9 @@ struct worker {
     struct listening *listening; /* its sockets; of one listener there may be several */
     uv_timer_t sweep;
     uv_async_t wake;
-    _Atomic int64_t drain_deadline_ns; /* 0: running; else: no new connections, end by then */
+    struct certificates *certificates;      /* for new connections */
+    _Atomic(struct certificates *) renewed; /* to be taken up; NULL: nothing new */
+    _Atomic int64_t drain_deadline_ns;      /* 0: running; else: no new connections, end by then */
     bool draining;
     int64_t drain_ns;          /* since when */
     size_t clients, upstreams; /* open handles of each kind */
@@ -106,7 +111,8 @@ struct worker {
     _Alignas(64) struct {
         _Atomic uint64_t connections, connections_active, requests, requests_active,
             upstream_connections, unmatched, rejected, refused_connections, overloaded, unshielded,
-            retries_denied, queued, queue_full, streams_unseen, tunnels;
+            retries_denied, queued, queue_full, streams_unseen, tunnels, handshakes,
+            handshake_failures;
     } stats; /* written by this worker, read by anyone */
 };
 
@@ -127,6 +133,8 @@ int worker_run(struct worker *); /* starts the thread; 0 or -errno */
 /* All timeouts, once. The worker's timer calls it each 100 ms; a test that steps the loop by hand
  * does so itself. */
 void worker_sweep(struct worker *);
+/* New connections use these from now on. The control thread; nothing happens once it drains. */
+void worker_renew(struct worker *, struct certificates *);
 /* Any thread. */
 void worker_drain(struct worker *, int64_t deadline_ns);
 void worker_join(struct worker *);
