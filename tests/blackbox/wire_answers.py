@@ -1,6 +1,5 @@
 """Backends' answers as bytes, and what the client must get: the same message in a form with one
-reading, a 502,
-or something that it can tell is not whole. The RFC section stands with the group."""
+reading, a 502, or something that it can tell is not whole. The RFC section stands with the group."""
 
 import collections
 
@@ -13,9 +12,8 @@ Passed = collections.namedtuple("Passed", "status fields body trailers interim r
 Bad = collections.namedtuple("Bad", "")
 # A head went out already, or may have: what the client gets is visibly not whole, or a 502.
 Cut = collections.namedtuple("Cut", "")
-# `then`: what the backend does behind these bytes: stay (open),
-close or reset. `minor`: the client's
-# HTTP/1.x. `outcome`: what the attempt counts as.
+# `then`: what the backend does behind these bytes: stay (open), close or reset. `minor`: of the
+# client's HTTP/1. `outcome`: what the attempt counts as.
 Case = collections.namedtuple("Case", "wire want method then minor outcome")
 
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -11,8 +11,8 @@ import collections
 
 Refused = collections.namedtuple("Refused", "statuses")
 Served = collections.namedtuple("Served", "method target host fields body trailers")
-# A client that stops here and closes: no whole request may reach the backend,
-no answer be a success.
+# A client that stops here and closes: no whole request may reach the backend, and no answer may
+# be a success.
 Unfinished = collections.namedtuple("Unfinished", "")
 Case = collections.namedtuple("Case", "wire want")
 
