@@ -271,7 +271,8 @@ static void connect_failed(struct exchange *ex, int status)
         return;
     }
     snprintf(message, sizeof(message), "cannot connect to %s: %s",
-             version_of(ex)->endpoints[ex->endpoint].authority, uv_strerror(status));
+             version_of(ex)->endpoints[ex->endpoint].authority,
+             tls[0] != '\0' ? tls : uv_strerror(status));
     bool late = status == UV_ETIMEDOUT;
     const struct failure f = {
         late ? 504 : 502, late ? "upstream_connect_timeout" : "upstream_connect_failed", message};
