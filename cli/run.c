@@ -314,7 +314,7 @@ const struct cli_command command_run = {
                "         a second one ends at once\n"
                "SIGUSR2  starts the program anew, with the files as they are now, hands it the\n"
                "         open sockets and the rollouts' states, and drains once it serves\n"
-               "SIGHUP   opens the access log anew; policies are not read again\n\n"
+               "SIGHUP   opens the access log anew, reads certificates again; not policies\n\n"
                "Takes sockets from systemd and tells it how it is: docs/operations.md.",
     .example = "  sluice run sluice.yaml chat.yaml",
     .options = run_options,
