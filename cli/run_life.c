@@ -1,8 +1,7 @@
 /* How a running sluice lives and ends: signals, the tick, reload, drain.
  *
  * What surprises: waiting for the drain blocks, so a helper thread does it while the loop goes on
- * deciding and answering. SIGTERM and SIGINT have their default effect again by then, so that a
- * second one ends the process at once; SIGHUP and SIGUSR2 never do. */
+ * deciding and answering, and listening for the second signal that ends it at once. */
 #include <signal.h>
 #include <unistd.h>
 
@@ -20,13 +19,6 @@ static void close_handle(uv_handle_t *handle)
 {
     if (handle->type != UV_UNKNOWN_HANDLE && !uv_is_closing(handle))
         uv_close(handle, NULL);
-}
-
-static void close_endings(struct run *run)
-{
-    for (size_t i = 0; i < RUN_SIGNALS; i++)
-        if (signums[i] == SIGTERM || signums[i] == SIGINT)
-            close_handle((uv_handle_t *)&run->signals[i]);
 }
 
 void run_life_close(struct run *run)
@@ -99,7 +91,6 @@ static void leave(struct run *run, int signum)
              F("note", LOG_STR("a second signal ends it at once")));
     notify_send(&run->notify, "STOPPING=1\nSTATUS=draining");
     run->leaving = true;
-    close_endings(run);
     proxy_set_ready(run->proxy, false);
     if (config->drain_delay_ns > 0)
         uv_timer_start(&run->delay, on_delay,
@@ -116,7 +107,6 @@ void run_replaced(struct run *run)
              F("at_most", LOG_STR(units_duration_text(run->set->config->drain_timeout_ns, limit))),
              F("note", LOG_STR("replaced: a SIGTERM ends it at once")));
     run->leaving = run->replaced = true;
-    close_endings(run);
     close_handle((uv_handle_t *)&run->tick);
     close_handle((uv_handle_t *)&run->watchdog);
     admin_drain(run->admin);
@@ -160,6 +150,13 @@ static void reload(struct run *run)
     notify_send(&run->notify, "READY=1");
 }
 
+/* As if nobody had ever handled it: who waits for us sees what ended us. */
+static void end_at_once(int signum)
+{
+    signal(signum, SIG_DFL);
+    raise(signum);
+}
+
 static void on_signal(uv_signal_t *handle, int signum)
 {
     struct run *run = handle->data;
@@ -168,7 +165,9 @@ static void on_signal(uv_signal_t *handle, int signum)
         reload(run);
     else if (signum == SIGUSR2)
         upgrade_start(run);
-    else if (!run->leaving && upgrade_abandon(run))
+    else if (run->leaving)
+        end_at_once(signum);
+    else if (upgrade_abandon(run))
         leave(run, signum);
 }
 
