@@ -1,6 +1,7 @@
 # sluice: build, test, demo. `make help` lists the targets.
 #
-# Everything lands in build/: build/release (LTO), build/debug (ASan and UBSan), build/tsan. A file
+# Everything lands in build/: build/release (LTO), build/debug (ASan and UBSan), build/tsan,
+# build/fuzz (clang's libFuzzer, ASan and UBSan). A file
 # in its folder is in the build; nothing is listed by hand. Variables worth setting: MODE, BUILD,
 # PREFIX, DESTDIR, CC, F (unit tests of one folder), T (black-box tests by name), KEEP (demo).
 
@@ -17,7 +18,7 @@ PY        ?= /usr/bin/python3
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: build deps demo test unit sim fuzz-replay docs-check blackbox demo-test bench figures \
-        fmt lint docs asan tsan install uninstall clean help unit-bins fuzz-bins
+        fmt lint docs asan tsan install uninstall clean help unit-bins fuzz fuzz-bins
 
 # Sub-makes run on every core, unless the caller already said how many.
 PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$$(nproc))
@@ -32,6 +33,8 @@ LLHTTP_DEV    := libllhttp-dev
 LLHTTP_SOURCE := node-llhttp
 # For `make bench`: unpacked into build/peers, never installed, so that no service starts.
 BENCH_PACKAGES := nginx haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1
+# For `make fuzz`, which alone needs clang.
+FUZZ_PACKAGES := clang libclang-rt-dev
 
 # build/.deps is a fragment of this file (it says where llhttp is), so make brings it up to date,
 # installing what is missing, before it does anything else.
@@ -51,7 +54,7 @@ deps: ## Install the packages that are missing (Debian, Ubuntu); the other targe
 	@echo "deps: everything is installed"
 
 # --- flags -------------------------------------------------------------------------------------
-CC        := gcc
+CC        := $(if $(filter fuzz,$(MODE)),clang,gcc)
 WARN      := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla -Werror
 CPPFLAGS  := -I. $(if $(LLHTTP_DIR),-isystem $(LLHTTP_DIR)/include) -D_GNU_SOURCE \
              -DSLUICE_VERSION='"$(VERSION)"' -DLLHTTP_STRICT_MODE=1
@@ -63,6 +66,9 @@ CFLAGS_debug    := $(SANITIZE) -fsanitize=address,undefined -DFAULTS
 LDFLAGS_debug   := -fsanitize=address,undefined
 CFLAGS_tsan     := $(SANITIZE) -fsanitize=thread
 LDFLAGS_tsan    := -fsanitize=thread
+CFLAGS_fuzz     := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -w \
+                   -fsanitize=fuzzer-no-link,address,undefined
+LDFLAGS_fuzz    := -fsanitize=fuzzer,address,undefined
 CFLAGS    := -std=c11 $(WARN) $(CFLAGS_$(MODE))
 LDFLAGS   := $(LDFLAGS_$(MODE))
 LIBS      := $(LLHTTP_LIBS) -luv -lcurl -ljansson -lyaml -lssl -lcrypto -lsqlite3 -lm -lpthread
@@ -161,9 +167,11 @@ unit: ## Run the unit tests under ASan and UBSan (F=policies: one folder)
 	+@$(SUB) MODE=$(UNIT_MODE) F="$(F)" unit-bins
 	@tests/tools/run_units.sh $(RESULTS)/unit $(patsubst $(OUT)/%,$(BUILD)/$(UNIT_MODE)/%,$(UNIT_BINS))
 
-# A fuzzer is one function, LLVMFuzzerTestOneInput; here it runs over the files of its corpus.
+# A fuzzer is one function, LLVMFuzzerTestOneInput; fuzz-replay runs it over the files of its corpus,
+# fuzz lets clang's libFuzzer look for more.
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_OBJ   := $(OUT)/obj/tests/support/fuzz_replay.o $(LLHTTP_OBJ) \
+FUZZ_OBJ   := $(if $(filter fuzz,$(MODE)),,$(OUT)/obj/tests/support/fuzz_replay.o) \
+              $(OUT)/obj/tests/fuzz/strict.o $(LLHTTP_OBJ) \
               $(call of,base net policies analysis health proxy controller)
 $(OUT)/tests/fuzz/fuzz_%: $(OUT)/obj/tests/fuzz/fuzz_%.o $(FUZZ_OBJ)
 	$(call link)
@@ -174,6 +182,13 @@ fuzz-replay: ## Run every fuzzer over its corpus under ASan and UBSan
 	+@$(SUB) MODE=debug fuzz-bins
 	@tests/tools/run_part.sh $(RESULTS)/fuzz-replay fuzz-replay \
 	    tests/tools/run_fuzz.sh $(BUILD)/debug/tests/fuzz $(FUZZ_NAMES)
+
+FUZZ         ?= $(FUZZ_NAMES)
+FUZZ_SECONDS ?= 60
+fuzz: ## Let libFuzzer look for inputs that break a promise (FUZZ_SECONDS=60 each, FUZZ=request: one)
+	@$(INSTALL_DEPS) $(FUZZ_PACKAGES)
+	+@$(SUB) MODE=fuzz $(patsubst %,$(BUILD)/fuzz/tests/fuzz/fuzz_%,$(FUZZ))
+	@tests/tools/fuzz.sh $(BUILD)/fuzz $(FUZZ_SECONDS) $(FUZZ)
 
 SIM_OBJ := $(call of,tests/sim base policies analysis controller)
 $(OUT)/sim: $(SIM_OBJ)

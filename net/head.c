@@ -47,7 +47,7 @@ static void add_field(struct head *h, const struct field_cut *cut)
     *f = (struct head_field){.line = cut->line, .name = cut->name, .value = cut->value};
     f->id = field_identify(f->name);
     f->hop = field_is_hop(f->id);
-    f->gap = cut->gap > 0;
+    f->anew = cut->gap > 0;
     if (f->id != FIELD_OTHER && h->index[f->id] == 0)
         h->index[f->id] = (uint32_t)h->count;
 }
@@ -161,7 +161,7 @@ static int read_framing(struct head *h, bool *ret_chunked, bool *ret_length, con
 {
     *ret_chunked = *ret_length = false;
     for (size_t i = 0; i < h->count; i++) {
-        const struct head_field *f = &h->fields[i];
+        struct head_field *f = &h->fields[i];
         if (f->id == FIELD_TRANSFER_ENCODING) {
             if (*ret_chunked)
                 return refuse(why, 400, "Transfer-Encoding is given twice");
@@ -174,6 +174,8 @@ static int read_framing(struct head *h, bool *ret_chunked, bool *ret_length, con
                 return refuse(why, 400, "Content-Length is given twice");
             if (!str_to_u64(f->value, &length) || length > INT64_MAX)
                 return refuse(why, 400, "Content-Length is not a number");
+            for (; f->value.len > 1 && f->value.ptr[0] == '0'; f->anew = true)
+                f->value = (struct str){f->value.ptr + 1, f->value.len - 1};
             h->length = length;
             *ret_length = true;
         }
@@ -220,7 +222,7 @@ static bool llhttp_agrees(struct str bytes, const char *minor, const struct head
         at = minor + 1;
     }
     for (size_t i = 0; i < h->count; i++) {
-        if (!h->fields[i].gap)
+        if (!h->fields[i].anew)
             continue;
         const char *end = h->fields[i].name.ptr + h->fields[i].name.len;
         if (!feed(&parser, at, end, HPE_OK))
@@ -337,7 +339,7 @@ static int read_expect(struct head *h, const char **why)
     for (size_t i = 0; i < h->count; i++)
         if (h->fields[i].id == FIELD_EXPECT && !str_ieq(h->fields[i].value, STR("100-continue")))
             return refuse(why, 417, "an expectation other than 100-continue");
-    h->expect_continue = true;
+    h->expect_continue = !head_get(h, FIELD_EXPECT)->hop;
     return 0;
 }
 

@@ -25,8 +25,9 @@ struct head_field {
     struct str line;        /* name, colon, value and CRLF as they came */
     struct str name, value; /* value without surrounding space */
     enum field_id id;
-    bool hop; /* belongs to this connection only: known hop-by-hop, or nominated by Connection */
-    bool gap; /* space before the colon (answers only): never passed on as it came */
+    bool hop;  /* belongs to this connection only: known hop-by-hop, or nominated by Connection */
+    bool anew; /* goes out as name and value, not as `line`: the line is odd (space before the colon
+                  of an answer's field, zeros before a length's digits) */
 };
 
 enum framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE };

@@ -92,7 +92,7 @@ static void add_lines(const struct head *h, const bool drop[static FIELD_ID_COUN
 
     for (size_t i = 0; i < h->count; i++) {
         const struct head_field *f = &h->fields[i];
-        bool copied = !f->hop && !drop[f->id] && !f->gap &&
+        bool copied = !f->hop && !drop[f->id] && !f->anew &&
                       (f->id == FIELD_CONTENT_LENGTH || !overridden(u, f->name));
         if (copied && run.ptr != NULL) {
             run.len += f->line.len;
@@ -100,7 +100,7 @@ static void add_lines(const struct head *h, const bool drop[static FIELD_ID_COUN
         }
         strbuf_add(out, run);
         run = copied ? f->line : (struct str){NULL, 0};
-        if (f->gap && !f->hop && !drop[f->id]) {
+        if (f->anew && !f->hop && !drop[f->id]) {
             strbuf_add(out, f->name);
             add_field(STR(": "), f->value, out);
         }
