@@ -149,13 +149,14 @@ static void respond(struct exchange *ex, const struct head *h, struct str rest)
     ex->response_as = frame_for_client(ex, h);
     ex->upstream_keep_alive = h->keep_alive && h->framing != FRAMING_CLOSE;
     body_init(&ex->response, h->framing, h->length);
-    ex->response.drop_trailers = !ex->te_trailers;
+    ex->response.drop_trailers = !forward_response_trailers(h, ex->te_trailers);
     bool keep = client_keeps_alive(ex);
     struct forward_response r = {
         .head = h,
         .version = ex->route->versions[ex->variant].version,
         .request_id = ex->request_id,
         .framing = ex->response_as,
+        .trailers = !ex->response.drop_trailers,
         .close = !keep,
         .keep_alive_10 = keep && ex->http10,
     };
@@ -198,8 +199,8 @@ static void switch_protocols(struct exchange *ex, const struct head *h, struct s
 {
     struct held held = ex->up->held; /* `rest` may lie in it */
 
-    if (!ex->upgrade) {
-        malformed(ex, "it switches protocols unasked");
+    if (!ex->upgrade || !h->upgrade) {
+        malformed(ex, "it switches protocols unasked, or does not say to what");
         return;
     }
     ex->up->held = (struct held){0};

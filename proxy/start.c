@@ -96,6 +96,7 @@ static void fill(struct exchange *ex, struct client *c, const struct route *rout
     ex->client_keep_alive = h->keep_alive && (most == 0 || c->requests < most);
     ex->start_ns = ex->attempt_ns = ex->progress_ns = ex->request_done_ns = w->loop.now_ns;
     body_init(&ex->request, h->framing, h->length);
+    ex->request.drop_trailers = !forward_request_trailers(h);
     ex->request_as = h->framing;
     forward_request_id(h, &w->rng, ex->request_id);
     str_copy(ex->method, sizeof(ex->method), h->method);
