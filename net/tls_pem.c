@@ -125,11 +125,15 @@ static int refuse_passphrase(char *buf, int size, int writing, void *arg)
 
 static EVP_PKEY *read_key(const char *path, struct source_pos at, struct diagnostics *reterr)
 {
+    static const char mark[] = "PRIVATE KEY-----";
     bool encrypted = false;
     BIO *bio = open_file(path, at, reterr);
 
     if (bio == NULL)
         return NULL;
+    char *text;
+    long len = BIO_get_mem_data(bio, &text);
+    bool any = len > 0 && memmem(text, (size_t)len, mark, sizeof(mark) - 1) != NULL;
     ERR_clear_error();
     EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, refuse_passphrase, &encrypted);
     BIO_free(bio);
@@ -138,7 +142,7 @@ static EVP_PKEY *read_key(const char *path, struct source_pos at, struct diagnos
     if (encrypted)
         diagnostics_addf(reterr, at, "decrypt it: openssl pkey -in KEY -out PLAIN_KEY",
                          "%s: the key is encrypted with a passphrase", path);
-    else if (no_more())
+    else if (!any)
         diagnostics_addf(reterr, at, "a PEM file has lines such as -----BEGIN PRIVATE KEY-----",
                          "%s: there is no PEM private key in it", path);
     else
