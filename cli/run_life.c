@@ -116,7 +116,7 @@ void run_replaced(struct run *run)
 /* --- signals --- */
 
 /* All of them or none: what is wrong with one is said, and what was in use stays. */
-static void reload_certificates(struct run *run)
+static bool reload_certificates(struct run *run)
 {
     struct diagnostics d;
 
@@ -127,11 +127,11 @@ static void reload_certificates(struct run *run)
             log_warn("tls.certificate", F("warning", LOG_STR(d.items[i].message)));
         else
             log_error("tls.reload_failed", F("error", LOG_STR(d.items[i].message)),
-                      F("note", LOG_STR("the certificates that were in use stay in use")));
+                      F("file", LOG_STR(d.items[i].at.file)),
+                      F("line", LOG_U64(d.items[i].at.line)));
     }
-    if (status == 0)
-        log_debug("tls.reloaded");
     diagnostics_deinit(&d);
+    return status == 0;
 }
 
 static void reload(struct run *run)
@@ -143,10 +143,11 @@ static void reload(struct run *run)
     if (proxy_reopen_log(run->proxy, &error) != 0)
         log_error("access_log.reopen_failed", F("error", LOG_STR(error.message)),
                   F("note", LOG_STR("the file that was open stays in use")));
-    reload_certificates(run);
+    bool good = reload_certificates(run);
     log_info("run.reloaded",
-             F("note", LOG_STR("the access log was opened anew and certificates were read again; "
-                               "policies and configuration were not, which SIGUSR2 does")));
+             F("certificates", LOG_STR(good ? "read again" : "those that were in use stay")),
+             F("note", LOG_STR("the access log was opened anew; policies and configuration were "
+                               "not read again, which SIGUSR2 does")));
     notify_send(&run->notify, "READY=1");
 }
 
