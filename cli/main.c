@@ -88,6 +88,16 @@ static int run_command(const struct cli_command *command, int argc, char *const 
     return args.help ? print_help(command) : command->run(&args);
 }
 
+#ifdef __SANITIZE_THREAD__
+/* libuv closes descriptors by a bare system call. ThreadSanitizer does not see that, and where it
+ * has not seen the opening either takes the next thread that is given the number for a racer. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:uv_pipe\nrace:handover_write_file\n";
+}
+#endif
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : NULL;

@@ -264,9 +264,7 @@ static int begin(struct inherited *inherited, struct successor *successor)
 {
     struct error error = {.code = 0};
 
-    /* What is asked of a process that does not run yet is done by its start. */
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGUSR2, SIG_IGN);
+    run_block_signals(true);
     if (successor_begin(successor, inherited, &error) != 0) {
         print_start_error(&error);
         return CLI_FAILED;

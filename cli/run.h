@@ -40,6 +40,9 @@ struct run {
 };
 
 /* --- run_life.c --- */
+/* SIGHUP and SIGUSR2, for this thread and those it starts: before any is started. What comes
+ * meanwhile is done by run_life_serve. */
+void run_block_signals(bool blocked);
 /* Handles on the loop, signals among them. */
 void run_life_init(struct run *);
 /* Everything is up: ticks, and says so. */

@@ -15,6 +15,18 @@ enum { LINGER_TURN_MS = 50, LINGER_TURNS = 60 };
 
 static const int signums[RUN_SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2};
 
+/* SIGHUP and SIGUSR2 must never end a process, not even one that has no handler for them yet or any
+ * more; every other thread is born while they are blocked. */
+void run_block_signals(bool blocked)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR2);
+    pthread_sigmask(blocked ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
 static void close_handle(uv_handle_t *handle)
 {
     if (handle->type != UV_UNKNOWN_HANDLE && !uv_is_closing(handle))
@@ -23,6 +35,7 @@ static void close_handle(uv_handle_t *handle)
 
 void run_life_close(struct run *run)
 {
+    run_block_signals(true);
     for (size_t i = 0; i < RUN_SIGNALS; i++)
         close_handle((uv_handle_t *)&run->signals[i]);
     close_handle((uv_handle_t *)&run->tick);
@@ -217,6 +230,7 @@ void run_life_serve(struct run *run)
 {
     uint64_t half_ms = (uint64_t)(run->notify.watchdog_ns / 2 / NS_PER_MS);
 
+    run_block_signals(false);
     run_freeze(run, false); /* the first tick comes before any request */
     if (run->notify.watchdog_ns > 0)
         uv_timer_start(&run->watchdog, on_watchdog, 0, half_ms > 0 ? half_ms : 1);

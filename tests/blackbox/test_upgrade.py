@@ -284,35 +284,44 @@ def test_programs_that_do_not_come_up(tmp_path, backend, monkeypatch):
         s.kill()
 
 
-def slow_to_start(backend):
-    """A name that does not resolve is waited for: three seconds between SIGUSR2 and ready."""
-    return [
-        policy("chat", backend("1.0.0")),
-        policy("lost", ("1.0.0", ["http://no-such-host.invalid:80"]),
-               first={"match": {"paths": ["/lost"]}}),
-    ]
+@pytest.fixture
+def held(tmp_path, monkeypatch, line, backend):
+    """A sluice whose successors wait at their start until let go: (line, let_go)."""
+    program, gate = tmp_path / "sluice-program", tmp_path / "gate"
+    os.mkfifo(gate)
+    program.symlink_to(SLUICE)
+    monkeypatch.setattr(sluice_module, "SLUICE", program)
+    up = line(policy("chat", backend("1.0.0")))
+    program.unlink()
+    program.write_text(f'#!/bin/sh\nread go <{gate}\nexec {SLUICE} "$@"\n')
+    program.chmod(0o755)
+    return up, lambda: gate.write_text("go\n")
 
 
-def test_a_second_request_while_one_is_under_way_is_refused(line, backend):
-    up = line(slow_to_start(backend))
+def begin(up):
+    """Starts an upgrade; the pid of the new process."""
     up.signal(signal.SIGUSR2)
-    wait_until(lambda: up.said("upgrade.started "), 10, "the first")
+    wait_until(lambda: up.said("upgrade.started "), 10, "the new process")
+    return int(re.findall(r"upgrade\.started .*pid=(\d+)", up.sluice.log())[-1])
+
+
+def test_a_second_request_while_one_is_under_way_is_refused(held):
+    up, let_go = held
+    child = begin(up)
     up.signal(signal.SIGUSR2)
     wait_until(lambda: up.said("upgrade.refused "), 10, "the refusal")
     assert "one is under way" in up.sluice.log()
+    let_go()
     wait_until(lambda: up.said("upgrade.done "), 30, "the first done")
-    up.pids.append(int(re.findall(r"upgrade\.done pid=(\d+)", up.sluice.log())[-1]))
-    os.kill(up.pids[0], signal.SIGUSR2)
+    up.pids.append(child)
     assert up.wait_end(up.pids[0]) == 0
     assert up.sluice.request().status == 200
     assert up.said("upgrade.started ") == 1
 
 
-def test_sigterm_while_one_is_under_way_ends_both(line, backend):
-    up = line(slow_to_start(backend))
-    up.signal(signal.SIGUSR2)
-    wait_until(lambda: up.said("upgrade.started "), 10, "the new one")
-    child = int(re.findall(r"upgrade\.started .*pid=(\d+)", up.sluice.log())[-1])
+def test_sigterm_while_one_is_under_way_ends_both(held):
+    up, _ = held
+    child = begin(up)
     up.signal(signal.SIGTERM)
     assert up.wait_end(up.pid) == 0
     wait_until(lambda: not os.path.exists(f"/proc/{child}"), 10, "no orphan")
@@ -320,15 +329,26 @@ def test_sigterm_while_one_is_under_way_ends_both(line, backend):
         Client(up.sluice.port)
 
 
-def test_a_new_process_that_is_killed_before_it_is_ready(line, backend):
-    up = line(slow_to_start(backend))
-    up.signal(signal.SIGUSR2)
-    wait_until(lambda: up.said("upgrade.started "), 10, "the new one")
-    os.kill(int(re.findall(r"upgrade\.started .*pid=(\d+)", up.sluice.log())[-1]), signal.SIGKILL)
+def test_a_new_process_that_is_killed_before_it_is_ready(held):
+    up, _ = held
+    os.kill(begin(up), signal.SIGKILL)
     wait_until(lambda: up.said("upgrade.failed "), 10, "the failure")
     assert "signal 9" in up.sluice.log()
     assert up.sluice.request().status == 200
     assert up.sluice.phase() == "idle"
+
+
+def test_decisions_go_on_until_the_new_process_is_there(held):
+    """It may take its time, and is given what the rollouts stand at when it is ready."""
+    up, let_go = held
+    s = up.sluice
+    child = begin(up)
+    assert s.api("GET", "/readyz")[0] == 200
+    status, _ = s.api("POST", "/v1/rollouts/chat/promote")
+    assert status == 409  # it has no canary: the controller answers, not the upgrade
+    let_go()
+    wait_until(lambda: up.said("upgrade.done "), 30, "done")
+    up.pids.append(child)
 
 
 def test_the_admin_port_answers_all_the_time(line, backend):
