@@ -191,6 +191,8 @@ static void check_accepted(struct str bytes, const struct head *h)
     struct strbuf content, pieces, sent, framed;
     size_t used, used_pieces;
 
+    CHECK(strict_one_framing((struct str){bytes.ptr, h->bytes}));
+
     strbuf_init(&content, OUT_MAX);
     strbuf_init(&pieces, OUT_MAX);
     strbuf_init(&sent, OUT_MAX);

@@ -165,6 +165,7 @@ static void run(const struct client *c, struct str bytes)
         CHECK(status == 0 || status == 502);
         if (status != 0)
             return;
+        CHECK(strict_one_framing((struct str){bytes.ptr, (size_t)end}));
         bytes = (struct str){bytes.ptr + end, bytes.len - (size_t)end};
         if (h.status >= 200) {
             check_final(c, &h, bytes);

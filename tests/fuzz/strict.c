@@ -214,6 +214,49 @@ static bool read_framing(struct reader *r, struct strict *m, uint64_t *ret_lengt
     return true;
 }
 
+bool strict_one_framing(struct str head)
+{
+    const char *at = head.ptr, *end = head.ptr + head.len;
+    size_t framings = 0;
+
+    for (size_t i = 0; i < head.len; i++) {
+        unsigned char c = (unsigned char)head.ptr[i];
+        if ((c < 0x20 && c != '\t' && c != '\r' && c != '\n') || c == 0x7f)
+            return false;
+        if (c == '\r' && (i + 1 == head.len || head.ptr[i + 1] != '\n'))
+            return false;
+        if (c == '\n' && (i == 0 || head.ptr[i - 1] != '\r'))
+            return false;
+    }
+    for (const char *next; at < end; at = next) {
+        next = (const char *)memchr(at, '\n', (size_t)(end - at)) + 1;
+        const char *colon = memchr(at, ':', (size_t)(next - at));
+        if (*at == ' ' || *at == '\t')
+            return false;
+        if (colon == NULL)
+            continue;
+        struct str value = {colon + 1, (size_t)(next - 2 - (colon + 1))};
+        while (value.len > 0 && (*value.ptr == ' ' || *value.ptr == '\t'))
+            value = (struct str){value.ptr + 1, value.len - 1};
+        while (value.len > 0 && strchr(" \t", value.ptr[value.len - 1]) != NULL)
+            value.len--;
+        if (is_name((struct str){at, (size_t)(colon - at)}, "transfer-encoding")) {
+            framings++;
+            if (!is_name(value, "chunked"))
+                return false;
+        } else if (begins_with((struct str){at, (size_t)(colon - at)}, "content-length") &&
+                   (colon - at == 14 || at[14] == ' ' || at[14] == '\t')) {
+            framings++;
+            for (size_t i = 0; i < value.len; i++)
+                if (!isdigit((unsigned char)value.ptr[i]))
+                    return false;
+            if (value.len == 0)
+                return false;
+        }
+    }
+    return framings <= 1;
+}
+
 /* Three parts of the start line; the third may hold spaces. */
 static bool read_start(struct reader *r, struct strict *m)
 {

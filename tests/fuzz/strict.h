@@ -43,6 +43,11 @@ enum strict_result strict_answer(struct str bytes, bool to_head, bool ended, str
 enum strict_result strict_chunks(struct str bytes, struct strict *ret, const char **ret_why);
 void strict_free(struct strict *);
 
+/* Whether a head that was accepted says one thing about its framing, however one looks at its
+ * lines: at most one Content-Length, of digits, or one Transfer-Encoding, of "chunked", and no
+ * control bytes that could hide another. */
+bool strict_one_framing(struct str head);
+
 /* How many fields of that name (lower case) there are; the first one's value. */
 size_t strict_count(const struct strict *, const char *name);
 struct str strict_get(const struct strict *, const char *name);
