@@ -257,7 +257,7 @@ install: build ## Install the program, its docs, schemas and examples under PREF
 	    [ ! -e $$f ] || install -D -m 644 $$f $(DOC)/$$f; done
 	@set -e; for f in $(wildcard docs/*.schema.json); do \
 	    install -D -m 644 $$f $(DESTDIR)$(PREFIX)/share/sluice/$${f#docs/}; done
-	@set -e; for f in $(wildcard examples/quickstart/*); do install -D -m 644 $$f $(DOC)/$$f; done
+	@set -e; for f in $(wildcard examples/quickstart/* examples/systemd/*); do install -D -m 644 $$f $(DOC)/$$f; done
 
 uninstall: ## Remove what install installed
 	rm -rf $(DESTDIR)$(PREFIX)/bin/sluice $(DOC) $(DESTDIR)$(PREFIX)/share/sluice
