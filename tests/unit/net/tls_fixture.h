@@ -2,7 +2,15 @@
 #ifndef TESTS_UNIT_NET_TLS_FIXTURE_H
 #define TESTS_UNIT_NET_TLS_FIXTURE_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
