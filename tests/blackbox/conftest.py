@@ -8,7 +8,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 from backend import Backend  # noqa: E402
-from sluice import Sluice, policy  # noqa: E402
+from sluice import Sluice, policy, steps  # noqa: E402
 
 
 @pytest.fixture
@@ -57,6 +57,23 @@ def front(sluice, backend):
     def make(handler=None, config=None, read_bodies=True, **keys):
         b = backend("1.0.0", handler, read_bodies=read_bodies)
         return sluice(policy("chat", b, **keys), config=config), b
+
+    return make
+
+
+@pytest.fixture
+def pair(sluice, backend):
+    """A canary that gets every request and a stable behind it. pair(stable, canary, …) takes the
+    backends' handlers → (sluice, stable, canary). Nothing is decided: the weight stays."""
+
+    def make(stable=None, canary=None, config=None, read_bodies=True, workers=1, **keys):
+        backends = (backend("1.0.0", stable, read_bodies=read_bodies),
+                    backend("2.0.0", canary, read_bodies=read_bodies))
+        keys.setdefault("analysis", {"mode": "observe"})
+        keys.setdefault("steps", steps(100, hold="1h"))
+        s = sluice(policy("chat", *backends, **keys), config=config, workers=workers)
+        s.wait_weight(100, 10)
+        return s, *backends
 
     return make
 

@@ -219,6 +219,21 @@ class Sluice:
     def cli(self, *args, timeout=60.0):
         return cli(*args, env={"SLUICE_ADMIN": self.admin}, timeout=timeout)
 
+    def attempts(self, name="chat", **labels):
+        """Outcomes of first attempts, those that there were: {"ok": 3, "5xx": 1}."""
+        found = {}
+        for (metric, pairs), value in self.metrics().items():
+            if metric == "sluice_requests_total" and value and \
+                    {("rollout", name), *labels.items()} <= pairs:
+                outcome = dict(pairs)["outcome"]
+                found[outcome] = found.get(outcome, 0) + value
+        return found
+
+    def results(self, name="chat"):
+        """What clients got: {"ok": 3, "shielded": 1}."""
+        return {dict(pairs)["result"]: value for (metric, pairs), value in self.metrics().items()
+                if metric == "sluice_results_total" and value and ("rollout", name) in pairs}
+
     def metrics(self):
         r = fetch(self.admin_port, "GET", "/metrics", host="127.0.0.1")
         assert r.status == 200
