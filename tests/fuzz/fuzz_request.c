@@ -79,9 +79,32 @@ static enum body_result pump(const struct head *h, struct str bytes, size_t piec
     return r;
 }
 
+/* Fields that are said, or may be said, in our own name. */
+static bool is_own(struct str name)
+{
+    static const char *const own[] = {"host",
+                                      "content-length",
+                                      "transfer-encoding",
+                                      "te",
+                                      "connection",
+                                      "upgrade",
+                                      "via",
+                                      "max-forwards",
+                                      "x-request-id",
+                                      "x-forwarded-for",
+                                      "x-forwarded-proto",
+                                      "x-forwarded-host",
+                                      "x-team"};
+
+    for (size_t i = 0; i < ARRAY_LEN(own); i++)
+        if (str_ieq(name, str_from(own[i])))
+            return true;
+    return false;
+}
+
 /* The second parser's reading of what goes out. */
-static void check_sent(const struct head *h, struct str sent, enum body_result ended,
-                       struct str content)
+static void check_sent(const struct head *h, struct str received, struct str sent,
+                       enum body_result ended, struct str content)
 {
     static struct strict m;
     const char *why = "";
@@ -113,6 +136,8 @@ static void check_sent(const struct head *h, struct str sent, enum body_result e
             at++;
         CHECK(at++ < m.field_count);
     }
+    for (size_t i = 0; i < m.field_count; i++)
+        CHECK(is_own(m.fields[i].name) || !strict_nominated(received, m.fields[i].name));
     strict_free(&m);
 }
 
@@ -210,7 +235,8 @@ static void check_accepted(struct str bytes, const struct head *h)
     CHECK(pump(h, rest, 3, h->framing, &framed, &used_pieces) == whole);
     strbuf_add(&sent, strbuf_str(&framed));
     CHECK(!sent.overflow);
-    check_sent(h, strbuf_str(&sent), whole, strbuf_str(&content));
+    check_sent(h, (struct str){bytes.ptr, h->bytes}, strbuf_str(&sent), whole,
+               strbuf_str(&content));
     check_input(bytes, h, whole, used, strbuf_str(&content));
     strbuf_deinit(&content);
     strbuf_deinit(&pieces);

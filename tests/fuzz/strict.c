@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/arena.h"
 
@@ -160,7 +161,18 @@ static bool late_is_too_late(struct str name)
     return begins_with(name, "x-forwarded-") || begins_with(name, "proxy-");
 }
 
-static bool read_chunks(struct reader *r, struct strict *m)
+static void cut_extension(struct str *line)
+{
+    const char *semicolon = memchr(line->ptr, ';', line->len);
+
+    if (semicolon == NULL)
+        return;
+    line->len = (size_t)(semicolon - line->ptr);
+    while (line->len > 0 && strchr(" \t", line->ptr[line->len - 1]) != NULL)
+        line->len--;
+}
+
+static bool read_chunks(struct reader *r, struct strict *m, bool received)
 {
     struct str line;
 
@@ -168,6 +180,8 @@ static bool read_chunks(struct reader *r, struct strict *m)
         uint64_t size = 0;
         if (!read_line(r, &line))
             return false;
+        if (received)
+            cut_extension(&line);
         if (line.len == 0 || line.len > 15)
             return fail(r, "no chunk size");
         for (size_t i = 0; i < line.len; i++) {
@@ -186,7 +200,7 @@ static bool read_chunks(struct reader *r, struct strict *m)
     }
     if (!read_fields(r, m->trailers, &m->trailer_count))
         return false;
-    for (size_t i = 0; i < m->trailer_count; i++)
+    for (size_t i = 0; i < m->trailer_count && !received; i++)
         if (late_is_too_late(m->trailers[i].name))
             return fail(r, "a field that must not be in a trailer section");
     return true;
@@ -255,6 +269,30 @@ bool strict_one_framing(struct str head)
         }
     }
     return framings <= 1;
+}
+
+bool strict_nominated(struct str head, struct str name)
+{
+    const char *at = head.ptr, *end = head.ptr + head.len;
+
+    for (const char *next; at < end; at = next) {
+        next = (const char *)memchr(at, '\n', (size_t)(end - at)) + 1;
+        if (!begins_with((struct str){at, (size_t)(next - at)}, "connection:"))
+            continue;
+        for (const char *p = at + 11; p < next; p++) { /* members begin behind colon and commas */
+            if (p[-1] != ',' && p[-1] != ':')
+                continue;
+            while (*p == ' ' || *p == '\t')
+                p++;
+            if ((size_t)(next - p) > name.len && strncasecmp(p, name.ptr, name.len) == 0 &&
+                strchr(", \t\r", p[name.len]) != NULL)
+                return true;
+            p--;
+            while (p + 1 < next && p[1] != ',')
+                p++;
+        }
+    }
+    return false;
 }
 
 /* Three parts of the start line; the third may hold spaces. */
@@ -368,7 +406,7 @@ enum strict_result strict_request(struct str bytes, struct strict *m, const char
     begin(&r, bytes, m);
     bool ok = read_start(&r, m) && check_request(&r, m) && check_hops(&r, m) &&
               read_framing(&r, m, &length) &&
-              (m->chunked ? read_chunks(&r, m) : take(&r, m, length));
+              (m->chunked ? read_chunks(&r, m, false) : take(&r, m, length));
     m->used = (size_t)(r.at - bytes.ptr);
     return result_of(&r, ok, ret_why);
 }
@@ -400,7 +438,7 @@ static bool read_content(struct reader *r, struct strict *m, bool to_head, bool 
     if (none || to_head || m->status == 304)
         return true;
     if (m->chunked)
-        return read_chunks(r, m);
+        return read_chunks(r, m, false);
     if (m->counted)
         return take(r, m, length);
     m->by_close = true;
@@ -421,12 +459,13 @@ enum strict_result strict_answer(struct str bytes, bool to_head, bool ended, str
     return result_of(&r, ok, ret_why);
 }
 
-enum strict_result strict_chunks(struct str bytes, struct strict *m, const char **ret_why)
+enum strict_result strict_chunks(struct str bytes, bool received, struct strict *m,
+                                 const char **ret_why)
 {
     struct reader r;
 
     begin(&r, bytes, m);
-    bool ok = read_chunks(&r, m);
+    bool ok = read_chunks(&r, m, received);
     m->used = (size_t)(r.at - bytes.ptr);
     return result_of(&r, ok, ret_why);
 }

@@ -39,14 +39,18 @@ enum strict_result strict_request(struct str bytes, struct strict *ret, const ch
 /* `ended`: the peer closed behind the bytes. `to_head`: answers HEAD. */
 enum strict_result strict_answer(struct str bytes, bool to_head, bool ended, struct strict *ret,
                                  const char **ret_why);
-/* The chunked coding alone. */
-enum strict_result strict_chunks(struct str bytes, struct strict *ret, const char **ret_why);
+/* The chunked coding alone. `received`: takes what a sender may write and we would not: extensions,
+ * and any field as a trailer. */
+enum strict_result strict_chunks(struct str bytes, bool received, struct strict *ret,
+                                 const char **ret_why);
 void strict_free(struct strict *);
 
 /* Whether a head that was accepted says one thing about its framing, however one looks at its
  * lines: at most one Content-Length, of digits, or one Transfer-Encoding, of "chunked", and no
  * control bytes that could hide another. */
 bool strict_one_framing(struct str head);
+/* Whether a Connection line of that head lists `name`. */
+bool strict_nominated(struct str head, struct str name);
 
 /* How many fields of that name (lower case) there are; the first one's value. */
 size_t strict_count(const struct strict *, const char *name);
