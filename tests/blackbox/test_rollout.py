@@ -418,7 +418,7 @@ def test_full_rollout_loses_and_doubles_nothing(sluice, pair):
         results = load.wait(180)
     assert len(results) == 20000
     assert not failures(results), failures(results)[:3]
-    assert s.phase() == "promoted"
+    s.wait_phase("promoted", 20)
     seen = stable.ids + canary.ids
     assert len(seen) == 20000
     assert set(seen.values()) == {1}
