@@ -59,7 +59,7 @@ class Line:
     def ended(self, pid):
         """Its exit status once it has ended, else None."""
         if pid == self.pids[0]:
-            return self.sluice.process.poll()
+            return self.sluice.process.poll() if self.sluice.process else 0
         if pid not in self.statuses:
             try:
                 found, status = os.waitpid(pid, os.WNOHANG)
@@ -90,8 +90,10 @@ class Line:
         assert not re.search("Sanitizer|runtime error:", self.sluice.log()), self.sluice.log()
 
     def kill(self):
-        for pid in self.pids:
-            if self.ended(pid) is None:
+        """Whatever is left, also of an upgrade that a failed test did not follow."""
+        started = re.findall(r"upgrade\.started .*pid=(\d+)", self.sluice.log())
+        for pid in {*self.pids, *map(int, started)}:
+            if self.ended(pid) is None and os.path.exists(f"/proc/{pid}"):
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
