@@ -14,6 +14,8 @@
 #include "base/check.h"
 #include "net/tls_internal.h"
 
+enum { CLIENT_CHAIN_BYTES_MAX = 32 * 1024 };
+
 struct tls_server {
     _Atomic uint32_t references;
     struct tls_tickets *tickets;
@@ -72,6 +74,7 @@ static SSL_CTX *context_new(struct tls_server *t)
     SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
     SSL_CTX_set_tlsext_servername_arg(ctx, t);
     SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+    SSL_CTX_set_max_cert_list(ctx, CLIENT_CHAIN_BYTES_MAX);
     return ctx;
 }
 

@@ -465,6 +465,36 @@ static void test_peer_leaves_during_the_handshake(void **state)
     tls_server_unref(server);
 }
 
+/* Nine bytes must not make OpenSSL take 128 KiB. */
+static void test_room_is_made_for_no_giant(void **state)
+{
+    static const struct {
+        size_t len;
+        const char *bytes;
+    } cases[] = {
+        {9, "\x16\x03\x01\x02\x00\x01\x01\xf0\x00"},
+        {14, "\x16\x03\x01\x00\x02\x01\x01\x16\x03\x01\x00\x02\xf0\x00"},
+    };
+    struct tls_server *server = server_for(&authority);
+
+    (void)state;
+    for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+        size_t len = cases[i / 2].len, piece = i % 2 == 0 ? len : 1;
+        struct pair p;
+        pair_open(&p, server, NULL, NULL, NULL);
+        RUN_UNTIL(&p, p.client.connected == 0);
+        for (size_t at = 0; at < len; at += piece) {
+            uv_buf_t buf = uv_buf_init((char *)(uintptr_t)cases[i / 2].bytes + at, (unsigned)piece);
+            assert_int_equal(stream_write(&p.client.stream, &buf, 1), 0);
+            uv_run(&p.loop.uv, UV_RUN_NOWAIT);
+        }
+        RUN_UNTIL(&p, p.server.connected == UV_EPROTO);
+        assert_string_equal(stream_tls_error(&p.server.stream), "the ClientHello is too large");
+        pair_close(&p);
+    }
+    tls_server_unref(server);
+}
+
 /* The alert must get through to a client that still sends: FIN first, then reading on. */
 static void test_lingering_after_a_failed_handshake(void **state)
 {
@@ -518,6 +548,7 @@ int main(void)
         cmocka_unit_test(test_clients_certificates),
         cmocka_unit_test(test_not_tls_at_all),
         cmocka_unit_test(test_peer_leaves_during_the_handshake),
+        cmocka_unit_test(test_room_is_made_for_no_giant),
         cmocka_unit_test(test_lingering_after_a_failed_handshake),
         cmocka_unit_test(test_close_in_any_state),
     };
