@@ -56,6 +56,12 @@ static const struct {
      offsetof(struct admin_worker, streams_unseen)},
     {"sluice_tunnels_total", "counter", "Connections upgraded, for example to WebSocket.",
      offsetof(struct admin_worker, tunnels)},
+    {"sluice_tls_handshakes_total", "counter", "TLS handshakes with clients that were done.",
+     offsetof(struct admin_worker, handshakes)},
+    {"sluice_tls_handshake_failures_total", "counter",
+     "TLS handshakes with clients that failed or took longer than limits.handshake_timeout. Why "
+     "stands in the log with --log-level debug.",
+     offsetof(struct admin_worker, handshake_failures)},
 };
 
 static void add_workers(struct prometheus *p, const struct admin_ports *ports)

@@ -29,6 +29,7 @@ struct admin_worker {
     uint64_t unshielded, retries_denied;
     uint64_t queued, queue_full;
     uint64_t streams_unseen, tunnels;
+    uint64_t handshakes, handshake_failures;
 };
 
 struct admin_ports {

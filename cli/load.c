@@ -4,7 +4,34 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/units.h"
+#include "proxy/proxy.h"
+
+/* Errors borrow the name of their file from what was loaded, which goes: here from the sources,
+ * which stay. */
+static void keep_places(struct load *load)
+{
+    for (size_t i = 0; i < load->diagnostics.count; i++) {
+        struct source_pos *at = &load->diagnostics.items[i].at;
+        for (size_t k = 0; k < load->sources.count && at->file != NULL; k++)
+            if (strcmp(load->sources.items[k].path, at->file) == 0)
+                at->file = load->sources.items[k].path;
+    }
+}
+
+/* What the files name must be good, too. */
+static int check_certificates(struct load *load)
+{
+    int rc = proxy_check_certificates(load->set, &clock_system, &load->diagnostics);
+
+    keep_places(load);
+    if (rc != 0) {
+        policy_set_unref(load->set);
+        load->set = NULL;
+    }
+    return rc;
+}
 
 int load_files(const struct cli_args *args, struct load *ret)
 {
@@ -21,6 +48,8 @@ int load_files(const struct cli_args *args, struct load *ret)
                          args->arg_count > 1 ? " and the others" : "");
         rc = -EINVAL;
     }
+    if (rc == 0)
+        rc = check_certificates(ret);
     diagnostics_sort(&ret->diagnostics);
     return rc;
 }

@@ -13,8 +13,8 @@ struct load {
     struct diagnostics diagnostics; /* sorted */
 };
 
-/* Loads the files of a command line. Returns 0, or -EINVAL with errors in diagnostics; call
- * load_deinit either way. */
+/* Loads the files of a command line, and looks at the certificates they name. Returns 0, or -EINVAL
+ * with errors in diagnostics; call load_deinit either way. */
 int load_files(const struct cli_args *, struct load *ret);
 void load_deinit(struct load *);
 

@@ -160,6 +160,8 @@ static void read_worker(const struct run *run, size_t index, struct admin_worker
         .queue_full = s.queue_full,
         .streams_unseen = s.streams_unseen,
         .tunnels = s.tunnels,
+        .handshakes = s.handshakes,
+        .handshake_failures = s.handshake_failures,
     };
 }
 

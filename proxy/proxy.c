@@ -106,11 +106,13 @@ static void map_predecessors(struct proxy *p, const struct proxy_options *o)
     }
 }
 
-static void log_certificate_warnings(const struct diagnostics *d)
+int proxy_check_certificates(const struct policy_set *set, const struct clock *clock,
+                             struct diagnostics *reterr)
 {
-    for (size_t i = 0; i < d->count; i++)
-        if (d->items[i].code == 0)
-            log_warn("tls.certificate", F("warning", LOG_STR(d->items[i].message)));
+    struct certificates *c = certificates_load(set, clock, NULL, reterr);
+
+    certificates_unref(c);
+    return c == NULL ? -EINVAL : 0;
 }
 
 static const struct error *first_error(const struct diagnostics *d)
@@ -121,14 +123,14 @@ static const struct error *first_error(const struct diagnostics *d)
     return NULL;
 }
 
-/* The first error of several stands for them: whoever mends it sees the next. */
+/* The first error of several stands for them; whoever loaded the set has seen all, and the warnings
+ * (proxy_check_certificates). */
 static int load_certificates(struct proxy *p, struct error *reterr)
 {
     struct diagnostics d;
 
     diagnostics_init(&d);
     p->shared.certificates = certificates_load(p->shared.set, p->shared.clock, NULL, &d);
-    log_certificate_warnings(&d);
     const struct error *e = first_error(&d);
     if (e != NULL && reterr != NULL) {
         *reterr = *e;

@@ -90,6 +90,10 @@ size_t proxy_weight_fds(const struct proxy *, int ret[static PROXY_PREDECESSORS_
 /* Opens the access log's file anew, after it was renamed. On an error the old one stays in use. */
 int proxy_reopen_log(struct proxy *, struct error *reterr);
 
+/* Whether all the certificates, keys and authorities that a set names can be used; errors and
+ * warnings in `reterr`. 0 or -EINVAL. Blocks while it reads. */
+int proxy_check_certificates(const struct policy_set *, const struct clock *,
+                             struct diagnostics *reterr);
 /* Reads all certificates, keys and authorities again. New connections use them; those that stand go
  * on. When anything is wrong with one of them all stay as they are. `reterr` has errors and
  * warnings. Blocks while it reads; control thread. */

@@ -12,7 +12,7 @@ import time
 import pytest
 from backend import Backend
 from http_wire import Client, WireError, wait_until
-from sluice import Sluice, free_port, policy
+from sluice import Sluice, cli, free_port, policy
 
 
 def openssl(*args, **kw):
@@ -395,11 +395,15 @@ def test_start_fails_naming_file_and_reason(tmp_path, authority, backend, broken
     assert s.process.wait(20) != 0
     lines = [line for line in s.log().splitlines() if named in line and reason in line]
     assert lines and "sluice.yaml:1:" in lines[0], s.log()
+    done = cli("check", *s.files)
+    assert done.returncode == 1 and lines[0] in done.stdout
 
 
 def test_an_expired_certificate_is_a_warning(secure, authority):
     certificate, key = authority.issue("model", ["DNS:model.example"], days=-1)
     s = secure(pair((certificate, key)))
+    done = cli("check", *s.files)
+    assert done.returncode == 0 and "has expired at" in done.stdout
     assert "has expired at" in s.log() and str(certificate) in s.log()
     with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
         handshake(s.tls_port, context_for(authority))
@@ -436,6 +440,8 @@ def test_client_certificates(secure, authority, tmp_path):
     assert ask(s, None) == 200
     assert "200" not in str(ask(s, theirs))
     assert s.backend.count == 2
+    assert s.metrics().value("sluice_tls_handshakes_total") == 2
+    assert s.metrics().value("sluice_tls_handshake_failures_total") == 1
 
 
 # --- endpoints ---
