@@ -271,6 +271,21 @@ bool strict_one_framing(struct str head)
     return framings <= 1;
 }
 
+/* The member at the front of [*at, end), without the space round it; *at behind its comma. */
+static struct str take_member(const char **at, const char *end)
+{
+    const char *from = *at, *to = from;
+
+    while (to < end && *to != ',')
+        to++;
+    *at = to < end ? to + 1 : end;
+    while (from < to && (*from == ' ' || *from == '\t'))
+        from++;
+    while (to > from && (to[-1] == ' ' || to[-1] == '\t'))
+        to--;
+    return (struct str){from, (size_t)(to - from)};
+}
+
 bool strict_nominated(struct str head, struct str name)
 {
     const char *at = head.ptr, *end = head.ptr + head.len;
@@ -279,17 +294,10 @@ bool strict_nominated(struct str head, struct str name)
         next = (const char *)memchr(at, '\n', (size_t)(end - at)) + 1;
         if (!begins_with((struct str){at, (size_t)(next - at)}, "connection:"))
             continue;
-        for (const char *p = at + 11; p < next; p++) { /* members begin behind colon and commas */
-            if (p[-1] != ',' && p[-1] != ':')
-                continue;
-            while (*p == ' ' || *p == '\t')
-                p++;
-            if ((size_t)(next - p) > name.len && strncasecmp(p, name.ptr, name.len) == 0 &&
-                strchr(", \t\r", p[name.len]) != NULL)
+        for (const char *p = at + 11; p < next - 2;) {
+            struct str member = take_member(&p, next - 2);
+            if (member.len == name.len && strncasecmp(member.ptr, name.ptr, name.len) == 0)
                 return true;
-            p--;
-            while (p + 1 < next && p[1] != ',')
-                p++;
         }
     }
     return false;
