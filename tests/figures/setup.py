@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -14,8 +15,33 @@ from backend import Backend  # noqa: E402
 from load import Load, failures  # noqa: E402
 from sluice import Sluice, policy, steps  # noqa: E402
 
-__all__ = ["Backend", "Load", "Rig", "Sluice", "arguments", "failures", "in_parallel", "policy",
-           "quantile", "spread", "steps"]
+__all__ = ["BIN", "Backend", "Load", "Model", "Rig", "Sluice", "arguments", "failures",
+           "in_parallel", "policy", "quantile", "spread", "steps"]
+
+
+# Where sluice, model-server, traffic and storm are.
+BIN = pathlib.Path(
+    os.environ.get("SLUICE_BIN_DIR", pathlib.Path(__file__).resolve().parents[2] / "build/release")
+)
+
+
+class Model:
+    """One model-server; `version` is what policy() takes."""
+
+    def __init__(self, version):
+        self.process = subprocess.Popen(
+            [BIN / "model-server", "--listen", "127.0.0.1:0", "--version", version],
+            stdout=subprocess.PIPE, text=True,
+        )
+        address = self.process.stdout.readline().split()[1]
+        self.version = (version, [f"http://{address}"])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.process.kill()
+        self.process.wait()
 
 
 class Rig:

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Unpacks the proxies that `make bench` compares with into a folder. They are not installed: that
-# would start them as services on this machine's ports. Without a network the bench runs without them.
+# Unpacks programs that `make bench` and `make figures` measure with into a folder. They are not
+# installed: that would start some as services on this machine's ports. Without a network the bench
+# runs without them.
 #
 #   unpack_peers.sh FOLDER PACKAGE...
 set -uo pipefail
@@ -10,7 +11,7 @@ shift
 [ ! -e "$folder/.complete" ] || exit 0
 command -v apt-get >/dev/null || exit 0
 mkdir -p "$folder/debs"
-echo "bench: unpacking $* into $folder"
+echo "unpacking $* into $folder"
 if (cd "$folder/debs" && apt-get download -qq "$@" 2>err); then
     for deb in "$folder"/debs/*.deb; do
         dpkg-deb -x "$deb" "$folder" || exit 0

@@ -19,7 +19,7 @@ const char *const backend_versions[BACKENDS] = {"1.0.0", "1.0.0", "2.0.0", "2.0.
 
 struct listener {
     struct storm *storm;
-    const char *version;
+    uint8_t index;
     int fd;
 };
 
@@ -258,7 +258,9 @@ static bool serve_one(struct wire *w, const struct listener *l, bool *ret_reset)
         return false;
     }
     bool first = atomic_fetch_add(&l->storm->records[h.id].seen, 1) == 0;
-    struct answer a = {w->fd, l->version, script_of((uint64_t)h.id), h.id,
+    if (first)
+        l->storm->records[h.id].first = l->index;
+    struct answer a = {w->fd, backend_versions[l->index], script_of((uint64_t)h.id), h.id,
                        strcmp(h.method, "HEAD") == 0};
     if (!(first && a.script.answer == ANSWER_EARLY)) {
         if (h.expect && !wire_send_text(w->fd, "HTTP/1.1 100 Continue\r\n\r\n"))
@@ -357,7 +359,7 @@ int backend_start(struct storm *storm, uint16_t ports[static BACKENDS])
             getsockname(fd, (struct sockaddr *)&address, &len) != 0)
             return -1;
         ports[i] = ntohs(address.sin_port);
-        listeners[i] = (struct listener){storm, backend_versions[i], fd};
+        listeners[i] = (struct listener){storm, (uint8_t)i, fd};
         start_thread(accept_all, &listeners[i]);
     }
     return 0;

@@ -14,7 +14,8 @@
 enum { REQUESTS_MAX = 20 * 1000 * 1000, CONNECTIONS_MAX = 512, SHOWN_MAX = 100 };
 
 struct tally {
-    uint64_t fates[FATE_COUNT], aborted, repeated, duplicated, mended, failed, saved, raced, late;
+    uint64_t fates[FATE_COUNT], aborted, repeated, duplicated, mended, failed, saved, unsaved,
+        raced, late;
     uint64_t kinds[ANSWER_COUNT], refused;
 };
 
@@ -22,6 +23,13 @@ static bool fails_before_first_byte(enum answer_kind kind)
 {
     return kind == ANSWER_RESET || kind == ANSWER_CLOSED || kind == ANSWER_GARBAGE ||
            kind == ANSWER_SILENT || kind == ANSWER_500;
+}
+
+/* A canary's failure of a request that RFC 9110 lets a proxy send twice: stable can answer it. */
+static bool may_be_saved(const struct script *s, const struct record *r)
+{
+    return s->repeatable && strcmp(backend_versions[r->first], backend_versions[0]) != 0 &&
+           s->answer != ANSWER_429;
 }
 
 static bool fails_later(enum answer_kind kind)
@@ -53,6 +61,7 @@ static const char *fault_of(const struct script *s, const struct record *r, stru
     if (fails_before_first_byte(s->answer) || s->answer == ANSWER_429) {
         t->failed++;
         t->saved += r->fate == FATE_OK;
+        t->unsaved += r->fate != FATE_OK && may_be_saved(s, r);
         return r->fate == FATE_CUT ? "cut instead of an error" : NULL;
     }
     if (fails_later(s->answer)) {
@@ -106,11 +115,11 @@ static void report(const struct storm *storm, double seconds)
            t.fates[FATE_LOST], t.fates[FATE_WRONG], t.fates[FATE_VERSION], t.duplicated);
     printf(", \"aborted\": %" PRIu64 ", \"sent_again\": %" PRIu64
            ", \"failed_before_first_byte\": %" PRIu64 ", \"saved\": %" PRIu64
-           ", \"broken_later\": %" PRIu64 ", \"mended\": %" PRIu64 ", \"raced\": %" PRIu64
-           ", \"refused\": %" PRIu64 ", \"corrupted\": %" PRIu64 ", \"not_http\": %" PRIu64
-           ", \"kinds\": {",
-           t.aborted, t.repeated, t.failed, t.saved, t.late, t.mended, t.raced, t.refused,
-           atomic_load(&storm->corrupted), atomic_load(&storm->not_http));
+           ", \"unsaved\": %" PRIu64 ", \"broken_later\": %" PRIu64 ", \"mended\": %" PRIu64
+           ", \"raced\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"corrupted\": %" PRIu64
+           ", \"not_http\": %" PRIu64 ", \"kinds\": {",
+           t.aborted, t.repeated, t.failed, t.saved, t.unsaved, t.late, t.mended, t.raced,
+           t.refused, atomic_load(&storm->corrupted), atomic_load(&storm->not_http));
     for (int k = 0; k < ANSWER_COUNT; k++)
         printf("%s\"%s\": %" PRIu64, k == 0 ? "" : ", ", answer_names[k], t.kinds[k]);
     printf("}}\n");

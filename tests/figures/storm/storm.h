@@ -78,6 +78,7 @@ enum fate {
 
 struct record {
     _Atomic uint8_t seen; /* times that a backend read its head */
+    uint8_t first;        /* which of the backends did first */
     uint8_t fate;
     uint16_t status;
 };
