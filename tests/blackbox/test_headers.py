@@ -5,6 +5,7 @@ import re
 import pytest
 
 from http_wire import Client
+from sluice import policy
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -151,3 +152,60 @@ def test_client_cannot_claim_a_version(seen):
     """x-sluice-… fields of a client must not confuse who reads the backend's logs."""
     _, response = seen([("X-Sluice-Version", "9.9.9")])
     assert response.all("x-sluice-version") == ["1.0.0"]
+
+
+FORWARDED = [("X-Forwarded-For", "192.0.2.66, 203.0.113.7"), ("X-Forwarded-Proto", "https"),
+             ("X-Forwarded-Host", "public.example.com")]
+
+
+def test_a_trusted_proxys_word_is_kept_and_continued(front):
+    s, b = front(config={"proxy": {"trusted_proxies": ["127.0.0.1/32"]}})
+    s.request(headers=FORWARDED)
+    request = b.requests[-1]
+    assert ", ".join(request.all("x-forwarded-for")) == "192.0.2.66, 203.0.113.7, 127.0.0.1"
+    assert request.all("x-forwarded-proto") == ["https"]
+    assert request.all("x-forwarded-host") == ["public.example.com"]
+
+
+def test_anybody_elses_word_is_not(front):
+    s, b = front(config={"proxy": {"trusted_proxies": ["10.0.0.0/8", "::1/128"]}})
+    s.request(headers=FORWARDED + [("Forwarded", "for=192.0.2.66")])
+    request = b.requests[-1]
+    assert request.all("x-forwarded-proto") == ["http"]
+    assert request.all("x-forwarded-host") == ["api.example.com"]
+    assert request.header("forwarded") is None
+
+
+@pytest.mark.parametrize("mode", ["preserve", "endpoint", "models.internal:81"])
+def test_the_host_that_a_backend_sees(front, mode):
+    s, b = front(upstream={"host": mode})
+    with Client(s.port) as c:
+        for _ in range(2):
+            assert c.request("GET", "/v1/x").status == 200
+    seen = {"preserve": "api.example.com", "endpoint": f"127.0.0.1:{b.port}"}.get(mode, mode)
+    assert [r.all("host") for r in b.requests] == [[seen]] * 2
+    assert b.requests[-1].all("x-forwarded-host") == ["api.example.com"]
+
+
+def test_the_host_of_the_endpoint_that_is_asked(sluice, backend):
+    """A second attempt at another endpoint carries that one's name."""
+    bad = backend("1.0.0", lambda request, c: c.reset())
+    good = backend("1.0.0")
+    s = sluice(policy("chat", [bad, good], upstream={"host": "endpoint",
+                                                     "retries": {"max": 1, "budget": "100%"}}))
+    for _ in range(10):
+        assert s.request().status == 200
+    for b in (bad, good):
+        assert {r.header("host") for r in b.requests} == {f"127.0.0.1:{b.port}"}
+
+
+def test_fields_that_the_policy_sets_and_removes(front):
+    s, b = front(upstream={"request_headers": {"set": {"x-team": "ml", "x-empty": ""},
+                                               "remove": ["cookie", "x-debug"]}})
+    s.request(headers=[("X-Team", "mine"), ("X-Team", "again"), ("Cookie", "a=1"), ("X-Debug", "1"),
+                       ("X-Other", "kept")])
+    request = b.requests[-1]
+    assert request.all("x-team") == ["ml"]
+    assert request.all("x-empty") == [""]
+    assert request.header("cookie") is None and request.header("x-debug") is None
+    assert request.header("x-other") == "kept"

@@ -49,6 +49,13 @@ def descriptors(s):
     return len(os.listdir(f"/proc/{s.process.pid}/fd"))
 
 
+def served(s):
+    try:
+        return s.request().status == 200
+    except (OSError, WireError):
+        return False
+
+
 def close_all(clients):
     for c in clients:
         c.close()
@@ -100,6 +107,21 @@ def test_slow_heads(guarded):
         drip(clients, [b"GET / HTTP/1.1\r\nHost: h\r\n"] + [b"X: y\r\n"] * 15, 0.2)
         assert set(statuses(clients, 5)) <= {408, None}
     assert not any(r.header("x") for r in b.requests)
+    assert charged(s) == {}
+
+
+def test_silent_bodies(guarded):
+    """A body that stops coming is answered 408 after limits.body_timeout; nobody is charged."""
+    s, b = guarded
+    with bystanders(s):
+        clients = [Client(s.port) for _ in range(100)]
+        for n, c in enumerate(clients):
+            framing = b"Content-Length: 10" if n % 2 else b"Transfer-Encoding: chunked"
+            c.send(b"POST /slow HTTP/1.1\r\nHost: h\r\n%s\r\n\r\n1\r\n" % framing)
+        began = time.monotonic()
+        assert set(statuses(clients, 10)) <= {408}
+        assert 0.5 < time.monotonic() - began < 5
+    assert not any(r.target == "/slow" for r in b.requests)
     assert charged(s) == {}
 
 
@@ -277,7 +299,7 @@ def test_admin_is_served_when_clients_take_every_descriptor(sluice, backend):
         assert s.cpu_seconds() - used < 0.6, "a busy loop"
     finally:
         close_all(clients)
-    wait_until(lambda: s.request().status == 200, 10, "service again")
+    wait_until(lambda: served(s), 10, "service again")
 
 
 def test_endpoints_that_fail_at_once_cost_no_time(sluice):
