@@ -41,12 +41,24 @@ void stream_init(struct stream *s, struct loop *loop, const struct stream_events
     CHECK(uv_tcp_init(&loop->uv, &s->tcp) == 0);
 }
 
+/* Written at once, and in bounded amounts: without the second, megabytes of a fast answer to a slow
+ * reader would lie in the kernel, where nobody sees how slow it is. */
+static void set_options(struct stream *s)
+{
+    uv_os_fd_t fd;
+    int unsent = STREAM_UNSENT_BYTES;
+
+    uv_tcp_nodelay(&s->tcp, 1);
+    if (uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+}
+
 int stream_adopt(struct stream *s, int fd)
 {
     int status = acceptor_adopt(&s->tcp, fd);
 
     if (status == 0)
-        uv_tcp_nodelay(&s->tcp, 1);
+        set_options(s);
     return status;
 }
 
@@ -193,6 +205,12 @@ size_t stream_pending(const struct stream *s)
     return stream_pending_raw(s) + (s->tls == NULL ? 0 : stream_tls_early(s));
 }
 
+size_t stream_backlog(const struct stream *s)
+{
+    return uv_stream_get_write_queue_size((const uv_stream_t *)&s->tcp) +
+           (s->out == NULL ? 0 : s->out->next_len);
+}
+
 static void on_uv_connect(uv_connect_t *req, int status)
 {
     struct stream_out *o = CONTAINER_OF(req, struct stream_out, connect);
@@ -224,13 +242,13 @@ int stream_connect(struct stream *s, const struct sockaddr *address)
 {
     struct stream_out *o = out_of(s);
 
-    uv_tcp_nodelay(&s->tcp, 1);
     int status = uv_tcp_connect(&o->connect, &s->tcp, address, on_uv_connect);
     if (status < 0) {
         s->out = NULL;
         out_free(o);
         return status;
     }
+    set_options(s);
     o->connecting = true;
     s->connecting = true;
     if (s->tls != NULL)

@@ -39,6 +39,10 @@ struct stream_events {
     void (*on_closed)(struct stream *);
 };
 
+/* What the kernel holds unsent for a peer that does not read, beside what the peer's window took.
+ */
+enum { STREAM_UNSENT_BYTES = 128 * 1024 };
+
 struct stream_out; /* bytes the kernel did not take yet */
 
 struct stream {
@@ -74,6 +78,8 @@ void stream_pause(struct stream *); /* idempotent */
  * is broken. The caller bounds what is pending by pausing its source until on_drain. */
 ssize_t stream_write(struct stream *, const uv_buf_t *bufs, unsigned count);
 size_t stream_pending(const struct stream *);
+/* What of that the kernel has not taken yet: it shrinks as the peer reads, long before on_drain. */
+size_t stream_backlog(const struct stream *);
 /* FIN once everything pending is written. Reading goes on. */
 void stream_shutdown(struct stream *);
 

@@ -174,7 +174,7 @@ static bool feed_head(struct client *c, struct str *bytes, size_t scanned)
     list_remove(&c->link);
     c->state = CLIENT_EXCHANGE;
     exchange_start(c, &w->request_head, bytes);
-    if (c->state == CLIENT_EXCHANGE && bytes->len > 0) /* what a first attempt left of it */
+    if (c->exchange != NULL && bytes->len > 0) /* what a first attempt left of it */
         exchange_body(c->exchange, bytes);
     return true;
 }

@@ -87,7 +87,7 @@ static void write_access_log(const struct exchange *ex, unsigned result)
         .rollout = ex->route->policy->name,
         .variant = variant_names[ex->variant],
         .version = v->version,
-        .endpoint = v->endpoints[ex->endpoint].authority,
+        .endpoint = ex->endpoint == NO_ENDPOINT ? NULL : v->endpoints[ex->endpoint].authority,
         .client = ex->peer,
         .method = ex->method,
         .path = ex->path,
@@ -95,11 +95,13 @@ static void write_access_log(const struct exchange *ex, unsigned result)
         .result = result_names[result],
         .attempts = ex->attempts,
         .first_variant = ex->attempts > 1 ? variant_names[ex->first_variant] : NULL,
-        .first_outcome = ex->attempts > 1 ? outcome_names[ex->first_kind] : NULL,
+        .first_outcome = ex->attempts <= 1 ? NULL
+                         : ex->first_void  ? "withdrawn"
+                                           : outcome_names[ex->first_kind],
         .bytes_in = tunnel ? ex->tunnel_in : ex->request.bytes,
         .bytes_out = tunnel ? ex->tunnel_out : ex->response.bytes,
         .tokens = ex->tokens,
-        .queue_ns = ex->queue_ns,
+        .queue_ns = ex->queue_sum_ns + ex->queue_ns,
         .connect_ns = ex->connect_ns,
         .first_byte_ns = ex->first_byte_ns == 0 ? -1 : ex->first_byte_ns - ex->start_ns,
         .first_token_ns = ex->first_token_ns == 0 ? -1 : ex->first_token_ns - ex->start_ns,
@@ -170,17 +172,9 @@ void exchange_reject(struct exchange *ex, const struct failure *f)
     exchange_answer(ex, RESULT_REJECTED, f);
 }
 
-/* The attempt speaks for or against nobody. */
-static void charge_nobody(struct exchange *ex)
-{
-    if (!ex->charged && ex->attempts <= 1)
-        recorder_void(ex->worker->shard, &ex->ticket);
-    ex->charged = true;
-}
-
 void exchange_void(struct exchange *ex, unsigned result, const struct failure *f)
 {
-    charge_nobody(ex);
+    attempt_void(ex);
     if (ex->state == EX_ATTEMPTING || ex->state == EX_QUEUED) {
         exchange_answer(ex, result, f);
         return;
@@ -200,7 +194,7 @@ void exchange_break(struct exchange *ex, enum outcome_kind kind)
 void exchange_abort(struct exchange *ex)
 {
     if (ex->state == EX_TUNNEL) {
-        exchange_end_tunnel(ex, true);
+        exchange_end_tunnel(ex, result_of(ex, OUTCOME_OK), true);
         return;
     }
     ex->status = ex->status == 0 ? 499 : ex->status;
@@ -209,14 +203,14 @@ void exchange_abort(struct exchange *ex)
     client_cut(finish(ex, OUTCOME_CLIENT_ABORT));
 }
 
-void exchange_end_tunnel(struct exchange *ex, bool broken)
+void exchange_end_tunnel(struct exchange *ex, unsigned result, bool broken)
 {
     CHECK(ex->state == EX_TUNNEL);
     CHECK(ex->charged); /* when the upgrade was accepted */
     if (broken && ex->up != NULL)
         stream_reset(&ex->up->stream);
     attempt_release(ex, false);
-    struct client *c = finish(ex, OUTCOME_OK);
+    struct client *c = finish(ex, result);
     if (broken)
         client_cut(c);
     else

@@ -24,6 +24,7 @@
 
 enum exchange_state { EX_ATTEMPTING, EX_QUEUED, EX_RESPONDING, EX_TUNNEL, EX_STATE_COUNT };
 
+enum { NO_ENDPOINT = UINT32_MAX };
 enum { FRESH_MAX = 2 }; /* new connections in place of ones that died idle, for one attempt */
 
 struct exchange {
@@ -48,21 +49,22 @@ struct exchange {
     int64_t start_ns, request_done_ns;
 
     /* The attempts. */
-    enum variant variant; /* of the attempt under way */
-    uint32_t endpoint, avoid;
-    bool has_slot;      /* counted as in flight at its endpoint */
-    bool charged;       /* the attempt's outcome is recorded */
-    bool touched;       /* a connection took bytes of this attempt */
-    bool ever_touched;  /* or of one before */
-    bool shielded;      /* stable answers for the canary */
+    enum variant variant;     /* of the attempt under way */
+    uint32_t endpoint, avoid; /* or NO_ENDPOINT */
+    bool has_slot;            /* counted as in flight at its endpoint */
+    bool charged;             /* the attempt's outcome is recorded */
+    bool touched;             /* a connection took bytes of this attempt */
+    bool ever_touched;        /* or of one before */
+    bool shielded;            /* stable answers for the canary */
+    bool first_void;          /* the first attempt was charged to nobody */
     bool upload_broken; /* the endpoint stopped taking the request; its answer may still come */
     uint8_t attempts, retries, fresh;
     uint8_t interim; /* 1xx heads seen in this attempt */
     uint32_t epoch;  /* of the weight it was routed with */
     struct recorder_ticket ticket;
     enum variant first_variant;
-    enum outcome_kind first_kind; /* once there is a second attempt */
-    int64_t queued_ns, queue_ns;  /* waits since; has waited, in sum */
+    enum outcome_kind first_kind;              /* once there is a second attempt */
+    int64_t queued_ns, queue_ns, queue_sum_ns; /* waits since; waited in this attempt; before */
     int64_t attempt_ns, sent_ns, connect_ns, progress_ns;
 
     /* The answer. */
@@ -74,6 +76,7 @@ struct exchange {
     struct observe *observe; /* of an event stream; or NULL */
     int64_t first_byte_ns, first_token_ns, last_token_ns;
     uint64_t tokens, tunnel_in, tunnel_out;
+    size_t backlog;               /* what both sides still had to take at the last sweep */
     int64_t paused_ns, unread_ns; /* the client is not reading since; and was not before, in sum */
     bool client_ended, upstream_ended; /* of a tunnel */
 
@@ -132,13 +135,19 @@ void exchange_abort(struct exchange *);
  * it on the upstream connection. */
 void exchange_complete(struct exchange *, bool surplus, const struct body_out *last);
 /* A tunnel's end: both connections are closed, with RST when `broken`. */
-void exchange_end_tunnel(struct exchange *, bool broken);
+void exchange_end_tunnel(struct exchange *, unsigned result, bool broken);
+
+/* send.c */
+/* The endpoint has a slot: takes a connection (a new one when `fresh`), sends the head, what is
+ * held, and what *body has. */
+void send_begin(struct exchange *, bool fresh, struct str *body);
 
 /* attempt.c */
+size_t attempt_pool(const struct exchange *); /* its endpoint's */
+/* Whether the request may go out again, as far as its method and what was sent of it say. */
+bool attempt_may_repeat(const struct exchange *);
 /* The variant is chosen: finds an endpoint (or a place in the queue) and sends what is there. */
 void attempt_first(struct exchange *, struct str *body);
-/* The endpoint has a slot: connects, sends the head, what is held, and what *body has. */
-void attempt_begin(struct exchange *, struct str *body);
 /* Takes a slot at one of the version's endpoints. False: all are full. */
 bool attempt_choose(struct exchange *);
 /* Before the first byte of an answer: charges the attempt and makes another, or answers with *f. */
@@ -154,12 +163,15 @@ void attempt_unavailable(struct exchange *, const struct failure *f);
 bool attempt_withdraw(struct exchange *);
 /* Records the outcome, once. */
 void attempt_charge(struct exchange *, enum outcome_kind);
+/* The attempt speaks for or against nobody. Instead of attempt_charge. */
+void attempt_void(struct exchange *);
 /* Lets go of slot and connection: back to the pool when `reuse`. */
 void attempt_release(struct exchange *, bool reuse);
 
 /* queue.c */
 void queue_enter(struct exchange *); /* or unavailable, when it is full */
 void queue_leave(struct exchange *);
+bool queue_has_room(const struct exchange *, enum variant);
 /* A slot of that version became free. */
 void queue_notify(struct worker *, uint32_t rollout, enum variant);
 /* Begins what can begin. */

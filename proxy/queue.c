@@ -11,13 +11,19 @@ static struct wait_queue *queue_of(struct worker *w, uint32_t rollout, enum vari
     return &w->queues[slots_version(rollout, variant)];
 }
 
+bool queue_has_room(const struct exchange *ex, enum variant variant)
+{
+    return queue_of(ex->worker, ex->route->rollout, variant)->count <
+           ex->route->policy->upstream.queue_max;
+}
+
 void queue_enter(struct exchange *ex)
 {
     struct worker *w = ex->worker;
     struct wait_queue *q = queue_of(w, ex->route->rollout, ex->variant);
     size_t version = slots_version(ex->route->rollout, ex->variant);
 
-    if (q->count >= ex->route->policy->upstream.queue_max) {
+    if (!queue_has_room(ex, ex->variant)) {
         static const struct failure full = {
             503, "queue_full", "every endpoint has max_requests in flight, and the queue is full"};
         stat_add(&w->stats.queue_full, 1);
@@ -48,11 +54,16 @@ void queue_leave(struct exchange *ex)
     ex->queue_ns += w->loop.now_ns - ex->queued_ns;
 }
 
+/* Those who wait here and those who wait elsewhere are woken in proportion, or a busy worker would
+ * always find its own first. */
 void queue_notify(struct worker *w, uint32_t rollout, enum variant variant)
 {
-    if (!slots_waited_for(w->shared->slots, slots_version(rollout, variant)))
+    uint32_t all = slots_waiting(w->shared->slots, slots_version(rollout, variant));
+    uint32_t own = queue_of(w, rollout, variant)->count;
+
+    if (all == 0)
         return;
-    if (queue_of(w, rollout, variant)->count > 0) {
+    if (own == all || (own > 0 && rng_u64(&w->rng) % all < own)) {
         uv_async_send(&w->wake);
         return;
     }
@@ -72,7 +83,7 @@ static void serve(struct wait_queue *q)
             return;
         queue_leave(ex);
         exchange_enter(ex, EX_ATTEMPTING);
-        attempt_begin(ex, &none);
+        send_begin(ex, false, &none);
         client_resume(c);
     }
 }

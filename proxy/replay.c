@@ -27,9 +27,8 @@ static bool grow(struct replay *r, struct replay_limits *limits, size_t len)
         cap *= 2;
     if (cap > limits->bytes)
         cap = (size_t)limits->bytes;
-    uint64_t more = cap - r->cap;
-    if (atomic_fetch_add_explicit(&limits->held, more, memory_order_relaxed) + more >
-        limits->total_bytes) {
+    uint64_t more = cap - r->cap, total = r->yields ? limits->total_bytes / 2 : limits->total_bytes;
+    if (atomic_fetch_add_explicit(&limits->held, more, memory_order_relaxed) + more > total) {
         atomic_fetch_sub_explicit(&limits->held, more, memory_order_relaxed);
         return false;
     }

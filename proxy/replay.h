@@ -22,6 +22,8 @@ struct replay_limits {
 struct replay {
     char *ptr; /* NULL: nothing held */
     size_t len, cap;
+    bool yields;   /* may use only half of what all may hold: a version's second tries beside the
+                      canary's */
     bool given_up; /* something was sent that is not here */
 };
 

@@ -88,8 +88,10 @@ static void send_down(struct exchange *ex, bool with_head, struct str bytes)
             malformed(ex, "its chunked coding is broken");
             return;
         }
-        if (ex->state == EX_ATTEMPTING)
-            exchange_enter(ex, EX_RESPONDING); /* here the first byte goes out */
+        if (ex->state == EX_ATTEMPTING) { /* here the first byte goes out */
+            exchange_enter(ex, EX_RESPONDING);
+            replay_give_up(&ex->replay, &ex->worker->shared->replay);
+        }
         if (ex->observe != NULL)
             look_on(ex, &out);
         if (result == BODY_DONE) {
@@ -167,8 +169,6 @@ static void respond(struct exchange *ex, const struct head *h, struct str rest)
         return;
     }
     ex->keep_announced = keep;
-    replay_clear(&ex->replay, &w->shared->replay);
-    ex->replay.given_up = true;
     watch(ex, h);
     send_down(ex, true, rest);
 }
@@ -282,14 +282,16 @@ static void ended_before_answer(struct exchange *ex, int status)
 {
     static const struct failure late = {408, "request_timeout",
                                         "the request's body did not arrive in time"};
-    static const struct failure reset = {502, "upstream_reset",
-                                         "the upstream closed the connection before it answered"};
+    const char *tls = stream_tls_error(&ex->up->stream);
+    char message[320];
 
+    snprintf(message, sizeof(message), "the upstream closed the connection before it answered%s%s",
+             tls[0] == '\0' ? "" : ": ", tls);
     if (status == 0 && exchange_awaits_client(ex) &&
         ex->worker->loop.now_ns - ex->progress_ns > PATIENCE_MS * NS_PER_MS)
         exchange_reject(ex, &late); /* it waited for the rest, as we did, and gave up first */
     else
-        attempt_failed(ex, OUTCOME_RESET, &reset);
+        attempt_failed(ex, OUTCOME_RESET, &(struct failure){502, "upstream_reset", message});
 }
 
 /* A body that only the end of the connection ends. One whose protocol has an end mark, which did

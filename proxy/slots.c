@@ -67,7 +67,7 @@ void slots_wait(struct slots *s, size_t version, int by)
     atomic_fetch_add_explicit(&s->waiting[version], (uint32_t)by, memory_order_seq_cst);
 }
 
-bool slots_waited_for(const struct slots *s, size_t version)
+uint32_t slots_waiting(const struct slots *s, size_t version)
 {
-    return atomic_load_explicit(&s->waiting[version], memory_order_seq_cst) > 0;
+    return atomic_load_explicit(&s->waiting[version], memory_order_seq_cst);
 }

@@ -28,6 +28,6 @@ static inline size_t slots_version(uint32_t rollout, enum variant variant)
 }
 /* Requests that wait for any endpoint of a version. */
 void slots_wait(struct slots *, size_t version, int by);
-bool slots_waited_for(const struct slots *, size_t version);
+uint32_t slots_waiting(const struct slots *, size_t version);
 
 #endif

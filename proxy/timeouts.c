@@ -82,7 +82,7 @@ static bool is_withdrawn(struct exchange *ex, int64_t now_ns)
     if (ex->state != EX_QUEUED && now_ns - at->since_ns < ex->route->policy->rollback_drain_ns)
         return false;
     if (ex->state == EX_TUNNEL)
-        exchange_end_tunnel(ex, true);
+        exchange_end_tunnel(ex, RESULT_CUT, true);
     else if (ex->state == EX_RESPONDING || !attempt_withdraw(ex))
         exchange_void(ex, RESULT_CUT, &withdrawn);
     return true;
@@ -111,23 +111,37 @@ static void sweep_queued(struct exchange *ex, int64_t now_ns)
     static const struct failure late = {503, "queue_timeout",
                                         "no endpoint became free within queue.timeout"};
 
-    if (now_ns - ex->queued_ns > limits(ex)->queue_timeout_ns)
+    if (now_ns - ex->queued_ns > limits(ex)->queue_timeout_ns ||
+        now_ns - ex->start_ns > limits(ex)->total_timeout_ns)
         attempt_unavailable(ex, &late);
+}
+
+/* A slow side takes a little at a time, long before all that is pending is gone. */
+static void see_progress(struct exchange *ex, int64_t now_ns)
+{
+    size_t backlog = stream_backlog(&ex->client->stream);
+
+    if (ex->up != NULL)
+        backlog += stream_backlog(&ex->up->stream);
+    if (backlog < ex->backlog)
+        ex->progress_ns = now_ns;
+    ex->backlog = backlog;
 }
 
 void exchange_sweep(struct exchange *ex, int64_t now_ns)
 {
+    see_progress(ex, now_ns);
     if (ex->paused_ns != 0) /* a client that does not read makes nobody slow */
         ex->ticket.unread_ns = ex->unread_ns + now_ns - ex->paused_ns;
     if (ex->variant == VARIANT_CANARY && is_withdrawn(ex, now_ns))
         return;
     if (ex->state == EX_TUNNEL) {
         if (now_ns - ex->progress_ns > limits(ex)->tunnel_timeout_ns)
-            exchange_end_tunnel(ex, false);
-    } else if (now_ns - ex->start_ns > limits(ex)->total_timeout_ns) {
-        total_is_over(ex, now_ns);
+            exchange_end_tunnel(ex, OUTCOME_OK, false);
     } else if (ex->state == EX_QUEUED) {
         sweep_queued(ex, now_ns);
+    } else if (now_ns - ex->start_ns > limits(ex)->total_timeout_ns) {
+        total_is_over(ex, now_ns);
     } else if (ex->state == EX_ATTEMPTING) {
         sweep_attempt(ex, now_ns);
     } else {

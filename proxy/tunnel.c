@@ -4,6 +4,12 @@
  */
 #include "proxy/exchange.h"
 
+static void end(struct exchange *ex, bool broken)
+{
+    exchange_end_tunnel(ex, ex->shielded ? (unsigned)RESULT_SHIELDED : (unsigned)OUTCOME_OK,
+                        broken);
+}
+
 /* Each direction is read as fast as the other side takes it. */
 static void balance(struct exchange *ex)
 {
@@ -21,7 +27,7 @@ static void pass(struct exchange *ex, struct stream *to, struct str bytes)
 
     ex->progress_ns = ex->worker->loop.now_ns;
     if (bytes.len > 0 && stream_write(to, &buf, 1) < 0)
-        exchange_end_tunnel(ex, true);
+        end(ex, true);
     else
         balance(ex);
 }
@@ -50,7 +56,7 @@ void tunnel_begin(struct exchange *ex, const struct head *h, struct str rest)
                        uv_buf_init((char *)(uintptr_t)rest.ptr, (unsigned)rest.len)};
     ex->progress_ns = w->loop.now_ns;
     if (w->scratch.overflow || stream_write(&c->stream, bufs, rest.len > 0 ? 2 : 1) < 0) {
-        exchange_end_tunnel(ex, true);
+        end(ex, true);
         return;
     }
     balance(ex);
@@ -77,7 +83,7 @@ void tunnel_drained(struct exchange *ex)
 {
     ex->progress_ns = ex->worker->loop.now_ns;
     if (ex->client_ended && ex->upstream_ended && stream_pending(&ex->up->stream) == 0)
-        exchange_end_tunnel(ex, false);
+        end(ex, false);
     else
         balance(ex);
 }
@@ -87,7 +93,7 @@ void tunnel_drained(struct exchange *ex)
 static void one_end(struct exchange *ex, struct stream *other)
 {
     if (ex->client_ended && ex->upstream_ended && stream_pending(&ex->up->stream) == 0)
-        exchange_end_tunnel(ex, false);
+        end(ex, false);
     else
         stream_shutdown(other);
 }
@@ -96,7 +102,7 @@ void tunnel_client_end(struct exchange *ex, int status)
 {
     ex->client_ended = true;
     if (status < 0)
-        exchange_end_tunnel(ex, true);
+        end(ex, true);
     else
         one_end(ex, &ex->up->stream);
 }
@@ -105,7 +111,7 @@ void tunnel_upstream_end(struct exchange *ex, int status)
 {
     ex->upstream_ended = true;
     if (status < 0)
-        exchange_end_tunnel(ex, true);
+        end(ex, true);
     else
         one_end(ex, &ex->client->stream);
 }

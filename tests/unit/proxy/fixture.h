@@ -245,4 +245,59 @@ static inline void pass_time(struct fixture *f, int64_t ns)
 #define GET  "GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
 #define POST "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n"
 
+#define CANARY                                                                                     \
+    "rollout: t\nstable: {version: \"1\", endpoints: [\"http://127.0.0.1:%u\"]}\n"                 \
+    "canary: {version: \"2\", endpoints: [\"http://127.0.0.1:%u\"]}\n"
+#define ONE_ENDPOINT "rollout: t\nstable: {version: \"1\", endpoints: [\"http://127.0.0.1:%u\"]}\n"
+#define TWO_ENDPOINTS                                                                              \
+    "rollout: t\nstable: {version: \"1\", endpoints: [\"http://127.0.0.1:%u\", "                   \
+    "\"http://127.0.0.1:%u\"]}\n"
+
+/* All requests go to the canary, which is the fixture's other endpoint. */
+static inline struct fixture *with_canary(const char *rest)
+{
+    struct fixture *f = fixture_new(CANARY, rest);
+
+    assert_true(weight_set(&f->weight, 1, WEIGHT_FULL_BP));
+    return f;
+}
+
+static inline void other_accept(struct fixture *f)
+{
+    if (f->other >= 0)
+        close(f->other);
+    f->other = accept4(f->other_listener, NULL, NULL, SOCK_NONBLOCK);
+    assert_true(f->other >= 0);
+    settle(f);
+}
+
+static inline bool nobody_connects(int listener)
+{
+    return accept4(listener, NULL, NULL, SOCK_NONBLOCK) < 0 && errno == EAGAIN;
+}
+
+static inline void other_send(struct fixture *f, const char *text)
+{
+    put(f->other, text);
+    settle(f);
+}
+
+static inline void end(struct fixture *f)
+{
+    void *state = f;
+
+    teardown(&state);
+}
+
+#define OK_FROM_STABLE "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstable"
+#define ERROR_500      "HTTP/1.1 500 Oops\r\nContent-Length: 3\r\n\r\nbad"
+
+static inline void reset(int fd)
+{
+    const struct linger now = {.l_onoff = 1, .l_linger = 0};
+
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
+    close(fd);
+}
+
 #endif

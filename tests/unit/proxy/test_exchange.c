@@ -633,6 +633,17 @@ static void test_slow_reader_stops_the_source(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void test_reset_behind_a_refused_request(void **state)
+{
+    struct fixture *f = *state;
+
+    put(f->client, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\nabcdef");
+    reset(f->client); /* the 413 cannot be written; what follows the head goes nowhere */
+    f->client = -1;
+    settle(f);
+    assert_int_equal(f->worker->clients, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -675,6 +686,7 @@ int main(void)
         T(test_refusals_close),
         T(test_broken_chunks_are_not_forwarded_whole),
         T(test_slow_reader_stops_the_source),
+        T(test_reset_behind_a_refused_request),
     };
     signal(SIGPIPE, SIG_IGN); /* as proxy_start does */
     return cmocka_run_group_tests(tests, NULL, NULL);

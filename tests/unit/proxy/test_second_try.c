@@ -3,52 +3,6 @@
  */
 #include "tests/unit/proxy/fixture.h"
 
-#define CANARY                                                                                     \
-    "rollout: t\nstable: {version: \"1\", endpoints: [\"http://127.0.0.1:%u\"]}\n"                 \
-    "canary: {version: \"2\", endpoints: [\"http://127.0.0.1:%u\"]}\n"
-#define TWO_ENDPOINTS                                                                              \
-    "rollout: t\nstable: {version: \"1\", endpoints: [\"http://127.0.0.1:%u\", "                   \
-    "\"http://127.0.0.1:%u\"]}\n"
-
-/* All requests go to the canary, which is the fixture's other endpoint. */
-static struct fixture *with_canary(const char *rest)
-{
-    struct fixture *f = fixture_new(CANARY, rest);
-
-    assert_true(weight_set(&f->weight, 1, WEIGHT_FULL_BP));
-    return f;
-}
-
-static void other_accept(struct fixture *f)
-{
-    if (f->other >= 0)
-        close(f->other);
-    f->other = accept4(f->other_listener, NULL, NULL, SOCK_NONBLOCK);
-    assert_true(f->other >= 0);
-    settle(f);
-}
-
-static bool nobody_connects(int listener)
-{
-    return accept4(listener, NULL, NULL, SOCK_NONBLOCK) < 0 && errno == EAGAIN;
-}
-
-static void other_send(struct fixture *f, const char *text)
-{
-    put(f->other, text);
-    settle(f);
-}
-
-static void end(struct fixture *f)
-{
-    void *state = f;
-
-    teardown(&state);
-}
-
-#define OK_FROM_STABLE "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstable"
-#define ERROR_500      "HTTP/1.1 500 Oops\r\nContent-Length: 3\r\n\r\nbad"
-
 static void test_canary_500_is_answered_by_stable(void **state)
 {
     struct fixture *f = with_canary("");
@@ -256,91 +210,6 @@ static void test_a_retry_needs_budget(void **state)
     end(f);
 }
 
-static void test_a_full_endpoint_is_waited_for(void **state)
-{
-    struct fixture *f = fixture_new(TWO_ENDPOINTS, "upstream: {max_requests: 1}\n");
-    (void)state;
-
-    assert_true(slots_take(f->shared.slots, 0, 1));
-    assert_true(slots_take(f->shared.slots, 1, 1));
-    client_send(f, POST "abcd");
-    assert_true(nobody_connects(f->upstream_listener));
-    assert_int_equal(f->worker->stats.queued, 1);
-    slots_give(f->shared.slots, 0);
-    uv_async_send(&f->worker->wake);
-    settle(f);
-    upstream_accept(f);
-    assert_string_equal(body_of(take(f, f->upstream)), "abcd");
-    upstream_send(f, OK_FROM_STABLE);
-    assert_starts(take(f, f->client), "HTTP/1.1 200 OK");
-    assert_outcome(f, OUTCOME_OK, OUTCOME_OK);
-    assert_int_equal(slots_in_flight(f->shared.slots, 0), 0);
-    slots_give(f->shared.slots, 1);
-    end(f);
-}
-
-static void test_the_queue_is_bounded_in_time_and_length(void **state)
-{
-    struct fixture *f =
-        fixture_new(TWO_ENDPOINTS, "upstream: {max_requests: 1, queue: {max: 1, timeout: 2s}}\n");
-    (void)state;
-
-    assert_true(slots_take(f->shared.slots, 0, 1));
-    assert_true(slots_take(f->shared.slots, 1, 1));
-    client_send(f, GET);
-    int second = connect_client(f);
-    put(second, GET);
-    settle(f);
-    const char *down = take(f, second);
-    assert_starts(down, "HTTP/1.1 503");
-    assert_has(down, "queue_full");
-    assert_has(down, "Retry-After: 1\r\n");
-    pass_time(f, 3 * NS_PER_SEC);
-    down = take(f, f->client);
-    assert_starts(down, "HTTP/1.1 503");
-    assert_has(down, "queue_timeout");
-    assert_false(slots_waited_for(f->shared.slots, 0));
-    close(second);
-    slots_give(f->shared.slots, 0);
-    slots_give(f->shared.slots, 1);
-    end(f);
-}
-
-static void test_who_leaves_the_queue_is_forgotten(void **state)
-{
-    struct fixture *f = fixture_new(TWO_ENDPOINTS, "upstream: {max_requests: 1}\n");
-    (void)state;
-
-    assert_true(slots_take(f->shared.slots, 0, 1));
-    assert_true(slots_take(f->shared.slots, 1, 1));
-    client_send(f, GET);
-    pass_time(f, 100 * NS_PER_MS); /* later than a half-close would be */
-    close(f->client);
-    f->client = -1;
-    settle(f);
-    assert_false(slots_waited_for(f->shared.slots, 0));
-    assert_outcome(f, OUTCOME_CLIENT_ABORT, OUTCOME_CLIENT_ABORT);
-    slots_give(f->shared.slots, 0);
-    slots_give(f->shared.slots, 1);
-    end(f);
-}
-
-static void test_a_full_canary_is_charged_and_stable_answers(void **state)
-{
-    struct fixture *f = with_canary("shield: off\nupstream: {max_requests: 1, queue: {max: 0}}\n");
-    (void)state;
-
-    assert_true(slots_take(f->shared.slots, 1, 1));
-    client_send(f, POST "abcd");
-    upstream_accept(f);
-    assert_string_equal(body_of(take(f, f->upstream)), "abcd");
-    upstream_send(f, OK_FROM_STABLE);
-    assert_starts(take(f, f->client), "HTTP/1.1 200 OK");
-    assert_counted(f, VARIANT_CANARY, OUTCOME_UNAVAILABLE, RESULT_SHIELDED);
-    slots_give(f->shared.slots, 1);
-    end(f);
-}
-
 static void test_a_withdrawn_canary_keeps_its_requests_for_a_while(void **state)
 {
     struct fixture *f = with_canary("on_rollback: {drain: 30s}\n");
@@ -399,6 +268,87 @@ static void test_a_cut_post_is_answered_503(void **state)
     end(f);
 }
 
+static void test_a_crash_at_work_is_the_versions(void **state)
+{
+    struct fixture *f = fixture_new(ONE_ENDPOINT, "upstream: {retries: {max: 0}}\n");
+    (void)state;
+
+    for (int i = 0; i < 2;
+         i++) { /* warm, or cold and only after a while: not a race with idleness */
+        client_send(f, GET);
+        upstream_accept(f);
+        take(f, f->upstream);
+        upstream_send(f, OK_FROM_STABLE);
+        take(f, f->client);
+        pass_time(f, i * 2 * NS_PER_SEC);
+        client_send(f, GET);
+        assert_starts(take(f, f->upstream), "GET");
+        pass_time(f, i * 2 * NS_PER_SEC);
+        close(f->upstream);
+        f->upstream = -1;
+        settle(f);
+        assert_starts(take(f, f->client), "HTTP/1.1 502");
+    }
+    struct recorder_totals t;
+    recorder_totals(f->shared.recorder, 0, &t);
+    assert_int_equal(t.variants[VARIANT_STABLE].outcomes[OUTCOME_RESET], 2);
+    end(f);
+}
+
+static void test_an_answer_that_breaks_before_its_first_byte_is_shielded(void **state)
+{
+    struct fixture *f = with_canary("");
+    (void)state;
+
+    client_send(f, GET);
+    other_accept(f);
+    take(f, f->other);
+    other_send(f, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
+    upstream_accept(f);
+    upstream_send(f, OK_FROM_STABLE);
+    const char *down = take(f, f->client);
+    assert_starts(down, "HTTP/1.1 200 OK");
+    assert_string_equal(body_of(down), "stable");
+    assert_counted(f, VARIANT_CANARY, OUTCOME_MALFORMED, RESULT_SHIELDED);
+    end(f);
+}
+
+static void test_an_upgrade_can_be_shielded(void **state)
+{
+    struct fixture *f = with_canary("");
+    (void)state;
+
+    client_send(f, "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    other_accept(f);
+    take(f, f->other);
+    other_send(f, ERROR_500);
+    upstream_accept(f);
+    take(f, f->upstream);
+    upstream_send(f, "HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    assert_starts(take(f, f->client), "HTTP/1.1 101");
+    reset(f->client);
+    f->client = -1;
+    settle(f);
+    assert_counted(f, VARIANT_CANARY, OUTCOME_5XX, RESULT_SHIELDED);
+    end(f);
+}
+
+static void test_only_a_canarys_request_goes_unshielded(void **state)
+{
+    struct fixture *f = fixture_new(ONE_ENDPOINT, "");
+    (void)state;
+
+    f->shared.replay.bytes = 3;
+    client_send(f, "PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nabcd");
+    upstream_accept(f);
+    take(f, f->upstream);
+    upstream_send(f, OK_FROM_STABLE);
+    take(f, f->client);
+    assert_int_equal(f->worker->stats.unshielded, 0);
+    end(f);
+}
+
 static void stale_connection(const char *policy, bool sent_again)
 {
     struct fixture *f = fixture_new(
@@ -410,6 +360,7 @@ static void stale_connection(const char *policy, bool sent_again)
     take(f, f->upstream);
     upstream_send(f, OK_FROM_STABLE);
     take(f, f->client);
+    pass_time(f, 2 * NS_PER_SEC);
     client_send(f, POST "wxyz"); /* over the kept connection, which the endpoint closes just now */
     close(f->upstream);
     f->upstream = -1;
@@ -456,13 +407,13 @@ int main(void)
         cmocka_unit_test(test_the_failure_is_passed_on_when_stable_has_no_room),
         cmocka_unit_test(test_a_retry_goes_to_the_other_endpoint),
         cmocka_unit_test(test_a_retry_needs_budget),
-        cmocka_unit_test(test_a_full_endpoint_is_waited_for),
-        cmocka_unit_test(test_the_queue_is_bounded_in_time_and_length),
-        cmocka_unit_test(test_who_leaves_the_queue_is_forgotten),
-        cmocka_unit_test(test_a_full_canary_is_charged_and_stable_answers),
         cmocka_unit_test(test_a_withdrawn_canary_keeps_its_requests_for_a_while),
         cmocka_unit_test(test_a_cut_canary_hands_over_what_can_be_sent_again),
         cmocka_unit_test(test_a_cut_post_is_answered_503),
+        cmocka_unit_test(test_a_crash_at_work_is_the_versions),
+        cmocka_unit_test(test_an_answer_that_breaks_before_its_first_byte_is_shielded),
+        cmocka_unit_test(test_an_upgrade_can_be_shielded),
+        cmocka_unit_test(test_only_a_canarys_request_goes_unshielded),
         cmocka_unit_test(test_a_post_on_a_stale_connection_is_not_repeated),
         cmocka_unit_test(test_a_post_on_a_stale_connection_is_repeated_when_it_may),
     };
