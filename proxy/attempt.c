@@ -147,15 +147,17 @@ void attempt_release(struct exchange *ex, bool reuse)
     queue_notify(ex->worker, ex->route->rollout, ex->variant);
 }
 
+static bool is_reused(const struct exchange *ex)
+{
+    return ex->up != NULL && ex->up->reused && ex->up->held.len == 0 && ex->interim == 0;
+}
+
 /* A connection that had been idle for a while and ends as soon as it is used: the endpoint had
  * closed it. One that was warm, or ends later, ended for another reason, and that is the
  * endpoint's. */
 static bool is_stale(const struct exchange *ex)
 {
-    const struct upstream *up = ex->up;
-
-    return up != NULL && up->reused && up->held.len == 0 && ex->interim == 0 &&
-           ex->attempt_ns - up->idle_since_ns >= STALE_AFTER_MS * NS_PER_MS &&
+    return is_reused(ex) && ex->attempt_ns - ex->up->idle_since_ns >= STALE_AFTER_MS * NS_PER_MS &&
            ex->worker->loop.now_ns - ex->attempt_ns <= STALE_WITHIN_MS * NS_PER_MS;
 }
 
@@ -168,6 +170,7 @@ static enum retry decide(const struct exchange *ex, enum outcome_kind kind)
                                  .idempotent = ex->idempotent,
                                  .untouched = !ex->touched && !ex->ever_touched,
                                  .whole = !ex->replay.given_up,
+                                 .reused = is_reused(ex),
                                  .stale = is_stale(ex),
                                  .stable_free = stable_is_free(ex),
                                  .fresh_left = FRESH_MAX - ex->fresh,
@@ -200,7 +203,6 @@ static void another(struct exchange *ex, bool fresh)
     begin_anew(ex);
     ex->attempts++;
     ex->charged = false;
-    ex->fresh = 0;
     ex->queue_sum_ns += ex->queue_ns;
     ex->queue_ns = 0;
     ex->endpoint = NO_ENDPOINT;
@@ -224,9 +226,22 @@ void attempt_shield(struct exchange *ex, enum outcome_kind kind, bool reuse)
     another(ex, false);
 }
 
-bool attempt_shields_answer(const struct exchange *ex)
+/* The canary's failure reaches the client although the policy shields. */
+static void count_unshielded(struct exchange *ex, enum outcome_kind kind)
 {
-    return ex->variant == VARIANT_CANARY && decide(ex, OUTCOME_5XX) == RETRY_STABLE;
+    if (ex->variant == VARIANT_CANARY && ex->route->policy->shield != SHIELD_OFF &&
+        retry_shieldable(kind))
+        stat_add(&ex->worker->stats.unshielded, 1);
+}
+
+bool attempt_shields_answer(struct exchange *ex)
+{
+    if (ex->variant != VARIANT_CANARY)
+        return false;
+    if (decide(ex, OUTCOME_5XX) == RETRY_STABLE)
+        return true;
+    count_unshielded(ex, OUTCOME_5XX);
+    return false;
 }
 
 void attempt_failed(struct exchange *ex, enum outcome_kind kind, const struct failure *f)
@@ -253,6 +268,12 @@ void attempt_failed(struct exchange *ex, enum outcome_kind kind, const struct fa
     case RETRY_STABLE:
         attempt_shield(ex, kind, false);
         return;
+    case RETRY_ANEW:
+        attempt_charge(ex, kind);
+        attempt_release(ex, false);
+        ex->fresh++;
+        another(ex, true);
+        return;
     case RETRY_SAME:
         attempt_charge(ex, kind);
         attempt_release(ex, false);
@@ -263,6 +284,7 @@ void attempt_failed(struct exchange *ex, enum outcome_kind kind, const struct fa
     case RETRY_NONE:
         break;
     }
+    count_unshielded(ex, kind);
     attempt_charge(ex, kind);
     exchange_answer(ex, kind, f);
 }

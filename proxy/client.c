@@ -230,6 +230,13 @@ static void on_bytes(struct stream *s, struct str bytes)
     feed(c, bytes, scanned);
 }
 
+bool client_may_go_on(const struct client *c, const struct head *h)
+{
+    uint32_t most = c->worker->shared->config->limits.requests;
+
+    return h->keep_alive && !c->worker->draining && (most == 0 || c->requests < most);
+}
+
 void client_resume(struct client *c)
 {
     if (c->stream.closing || c->state != CLIENT_EXCHANGE)
@@ -321,9 +328,11 @@ void client_answer(struct client *c, const struct forward_error *e, bool keep_al
                    bool body_coming)
 {
     struct strbuf *out = &c->worker->scratch;
+    struct forward_error dated = *e;
 
+    dated.date = worker_date(c->worker);
     strbuf_reset(out);
-    forward_error(e, out);
+    forward_error(&dated, out);
     client_send(c, strbuf_str(out), keep_alive, body_coming);
 }
 

@@ -38,6 +38,8 @@ void client_accept(struct worker *, size_t listener, int fd);
 /* Reads from the client or not, as its state asks. After every change of it. */
 void client_update_reading(struct client *);
 
+/* Whether the connection may have another request behind this one. */
+bool client_may_go_on(const struct client *, const struct head *);
 /* Bytes that were held while the exchange could not take them go to it now. The client may have no
  * exchange any more, or another one. */
 void client_resume(struct client *);

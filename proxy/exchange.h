@@ -25,7 +25,7 @@
 enum exchange_state { EX_ATTEMPTING, EX_QUEUED, EX_RESPONDING, EX_TUNNEL, EX_STATE_COUNT };
 
 enum { NO_ENDPOINT = UINT32_MAX };
-enum { FRESH_MAX = 2 }; /* new connections in place of ones that died idle, for one attempt */
+enum { FRESH_MAX = 2 }; /* new connections in place of kept ones that broke, for one request */
 
 struct exchange {
     struct worker *worker;
@@ -38,7 +38,8 @@ struct exchange {
     enum exchange_state state;
 
     /* The request. */
-    bool idempotent, to_head, http10, te_trailers, upgrade;
+    bool idempotent, to_head, http10, te_trailers;
+    char upgrade[24]; /* the protocol that is asked for; "" */
     bool client_keep_alive, half_closed;
     bool body_begun; /* a byte of it came: nobody waits for a 100 any more */
     struct body request;
@@ -141,6 +142,8 @@ void exchange_end_tunnel(struct exchange *, unsigned result, bool broken);
 /* The endpoint has a slot: takes a connection (a new one when `fresh`), sends the head, what is
  * held, and what *body has. */
 void send_begin(struct exchange *, bool fresh, struct str *body);
+/* While there is no connection: reads the body's bytes and holds them, one read of them at most. */
+void send_later(struct exchange *, struct str *bytes);
 
 /* attempt.c */
 size_t attempt_pool(const struct exchange *); /* its endpoint's */
@@ -153,7 +156,7 @@ bool attempt_choose(struct exchange *);
 /* Before the first byte of an answer: charges the attempt and makes another, or answers with *f. */
 void attempt_failed(struct exchange *, enum outcome_kind, const struct failure *f);
 /* Whether stable should answer instead of passing on the canary's 5xx. */
-bool attempt_shields_answer(const struct exchange *);
+bool attempt_shields_answer(struct exchange *);
 /* The canary's answer was not passed on; `reuse`: its connection is fit for another request. */
 void attempt_shield(struct exchange *, enum outcome_kind, bool reuse);
 /* Sends a queued request to stable, charged to the canary as unavailable; or answers with *f. */

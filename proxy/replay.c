@@ -37,6 +37,11 @@ static bool grow(struct replay *r, struct replay_limits *limits, size_t len)
     return true;
 }
 
+bool replay_reserve(struct replay *r, struct replay_limits *limits, size_t bytes)
+{
+    return !r->given_up && (bytes <= r->cap || grow(r, limits, bytes));
+}
+
 bool replay_add(struct replay *r, struct replay_limits *limits, const uv_buf_t *bufs,
                 unsigned count)
 {

@@ -27,6 +27,8 @@ struct replay {
     bool given_up; /* something was sent that is not here */
 };
 
+/* Makes room for `bytes` in all. False: there is none, and nothing changed. */
+bool replay_reserve(struct replay *, struct replay_limits *, size_t bytes);
 /* False when it had to be given up just now. Nothing happens when it was before. */
 bool replay_add(struct replay *, struct replay_limits *, const uv_buf_t *bufs, unsigned count);
 /* Something went out that is not held. */

@@ -138,6 +138,13 @@ static void watch(struct exchange *ex, const struct head *h)
         stat_add(&ex->worker->stats.streams_unseen, 1);
 }
 
+/* A 204 that announces a body (RFC 9110, 8.6): who knows whether it comes. */
+static bool lies_about_body(const struct head *h)
+{
+    return h->status == 204 &&
+           (h->index[FIELD_CONTENT_LENGTH] != 0 || h->index[FIELD_TRANSFER_ENCODING] != 0);
+}
+
 static void respond(struct exchange *ex, const struct head *h, struct str rest)
 {
     struct worker *w = ex->worker;
@@ -149,7 +156,7 @@ static void respond(struct exchange *ex, const struct head *h, struct str rest)
     ex->status = h->status;
     ex->first_byte_ns = w->loop.now_ns;
     ex->response_as = frame_for_client(ex, h);
-    ex->upstream_keep_alive = h->keep_alive && h->framing != FRAMING_CLOSE;
+    ex->upstream_keep_alive = h->keep_alive && h->framing != FRAMING_CLOSE && !lies_about_body(h);
     body_init(&ex->response, h->framing, h->length);
     ex->response.drop_trailers = !forward_response_trailers(h, ex->te_trailers);
     bool keep = client_keeps_alive(ex);
@@ -157,6 +164,7 @@ static void respond(struct exchange *ex, const struct head *h, struct str rest)
         .head = h,
         .version = ex->route->versions[ex->variant].version,
         .request_id = ex->request_id,
+        .date = worker_date(w),
         .framing = ex->response_as,
         .trailers = !ex->response.drop_trailers,
         .close = !keep,
@@ -199,8 +207,9 @@ static void switch_protocols(struct exchange *ex, const struct head *h, struct s
 {
     struct held held = ex->up->held; /* `rest` may lie in it */
 
-    if (!ex->upgrade || !h->upgrade) {
-        malformed(ex, "it switches protocols unasked, or does not say to what");
+    if (ex->upgrade[0] == '\0' || !h->upgrade ||
+        !str_ieq(str_from(ex->upgrade), h->upgrade_protocol)) {
+        malformed(ex, "it switches to a protocol that nobody asked for");
         return;
     }
     ex->up->held = (struct held){0};

@@ -10,8 +10,7 @@ bool retry_may_resend(enum shield shield, bool idempotent, bool untouched)
     return idempotent || untouched || shield == SHIELD_ALL;
 }
 
-/* What stable can make good: everything that went wrong before an answer was begun. */
-static bool shieldable(enum outcome_kind kind)
+bool retry_shieldable(enum outcome_kind kind)
 {
     switch (kind) {
     case OUTCOME_5XX:
@@ -42,9 +41,11 @@ enum retry retry_decide(const struct retry_case *c)
     if (c->stale && c->kind == OUTCOME_RESET && c->fresh_left > 0)
         return RETRY_FRESH;
     /* A canary without a free endpoint is not asked at all: that needs no shield. */
-    if (c->variant == VARIANT_CANARY && c->stable_free && shieldable(c->kind) &&
+    if (c->variant == VARIANT_CANARY && c->stable_free && retry_shieldable(c->kind) &&
         (c->shield != SHIELD_OFF || c->kind == OUTCOME_UNAVAILABLE))
         return RETRY_STABLE;
+    if (c->reused && c->kind == OUTCOME_RESET && c->fresh_left > 0)
+        return RETRY_ANEW;
     if (c->retries_left > 0 && (c->kind == OUTCOME_CONNECT || c->kind == OUTCOME_RESET))
         return RETRY_SAME;
     return RETRY_NONE;

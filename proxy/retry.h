@@ -16,8 +16,9 @@
 
 enum retry {
     RETRY_NONE,
-    RETRY_FRESH,  /* the same attempt over a new connection: the old one died while it was idle */
-    RETRY_SAME,   /* another attempt at the same version; takes from the retry budget */
+    RETRY_FRESH, /* the same attempt over a new connection: the old one had died idle */
+    RETRY_ANEW, /* a kept connection broke under the request: another attempt, outside the budget */
+    RETRY_SAME, /* another attempt at the same version; takes from the retry budget */
     RETRY_STABLE, /* stable answers in the canary's place; no budget, but only what stable has free
                    */
 };
@@ -29,11 +30,15 @@ struct retry_case {
     bool idempotent;
     bool untouched;      /* no connection took a byte of it */
     bool whole;          /* everything that was read of it is held */
-    bool stale;          /* a kept-alive connection ended before a byte of an answer */
+    bool reused;         /* a kept-alive connection ended before a byte of an answer */
+    bool stale;          /* and nothing speaks against its having died while it was idle */
     bool stable_free;    /* one of stable's endpoints has room */
-    uint32_t fresh_left; /* new connections for this attempt */
+    uint32_t fresh_left; /* new connections in place of kept ones */
     uint32_t retries_left;
 };
+
+/* What stable can make good: everything that went wrong before an answer was begun. */
+bool retry_shieldable(enum outcome_kind);
 
 enum retry retry_decide(const struct retry_case *);
 

@@ -6,6 +6,9 @@
 #include "proxy/exchange.h"
 #include "proxy/retry.h"
 
+/* What framing anew may add to one read: size lines, and the trailers that came before it. */
+enum { FRAMING_BYTES = 20 * 1024 };
+
 static const struct route_endpoint *endpoint_of(const struct exchange *ex)
 {
     return &ex->route->versions[ex->variant].endpoints[ex->endpoint];
@@ -45,10 +48,10 @@ static void hold(struct exchange *ex, const uv_buf_t *bufs, unsigned count)
 
     if (count == 0 || ex->replay.given_up)
         return;
-    if (ex->state != EX_ATTEMPTING || !attempt_may_repeat(ex))
+    if (ex->state == EX_RESPONDING || !attempt_may_repeat(ex))
         replay_give_up(&ex->replay, limits);
-    else if (!replay_add(&ex->replay, limits, bufs, count) && ex->variant == VARIANT_CANARY)
-        stat_add(&ex->worker->stats.unshielded, 1);
+    else
+        (void)replay_add(&ex->replay, limits, bufs, count);
 }
 
 /* A connection has the bytes now; what may not be sent twice need not be held any longer. */
@@ -119,6 +122,12 @@ static int write_first(struct exchange *ex, const struct body_out *out)
     return 0;
 }
 
+/* A chunked body tells its size only as it comes. */
+static bool over_limit(const struct exchange *ex)
+{
+    return ex->request.bytes > ex->worker->shared->config->limits.body_bytes;
+}
+
 /* The body's bytes (after the head when `first`) in as few writes as the framing allows.
  * BODY_ERROR, or in *ret_status the error with which no connection took the head. After a later
  * failed write the endpoint takes no more; it may have answered early, and what still comes of the
@@ -133,8 +142,8 @@ static enum body_result send_request(struct exchange *ex, bool first, struct str
     do {
         struct body_out out = {.count = 0};
         result = body_read(&ex->request, bytes, ex->request_as, &out);
-        if (result == BODY_ERROR)
-            return result;
+        if (result == BODY_ERROR || over_limit(ex))
+            return BODY_ERROR; /* and nothing of these bytes is sent */
         ex->body_begun |= out.count > 0;
         if (first)
             *ret_status = write_first(ex, &out);
@@ -149,31 +158,19 @@ static enum body_result send_request(struct exchange *ex, bool first, struct str
     return result;
 }
 
-static void bad_body(struct exchange *ex)
+/* Larger than it may be, or not chunked coding. */
+static void refuse_body(struct exchange *ex)
 {
-    const struct failure f = {400, "bad_request", "the body's chunked coding is broken"};
-
-    if (ex->state == EX_RESPONDING)
-        exchange_abort(ex);
-    else
-        exchange_reject(ex, &f);
-}
-
-/* A chunked body tells its size only as it comes. */
-static bool over_limit(const struct exchange *ex)
-{
-    return ex->request.bytes > ex->worker->shared->config->limits.body_bytes;
-}
-
-static void too_large(struct exchange *ex)
-{
-    const struct failure f = {413, "body_too_large", "the body is larger than limits.body"};
+    static const struct failure large = {413, "body_too_large",
+                                         "the body is larger than limits.body"};
+    static const struct failure broken = {400, "bad_request",
+                                          "the body's chunked coding is broken"};
 
     if (ex->state == EX_RESPONDING) {
         stat_add(&ex->worker->stats.rejected, 1);
         exchange_abort(ex);
     } else {
-        exchange_reject(ex, &f);
+        exchange_reject(ex, over_limit(ex) ? &large : &broken);
     }
 }
 
@@ -216,13 +213,34 @@ void send_begin(struct exchange *ex, bool fresh, struct str *body)
     }
     result = send_request(ex, true, body, &status);
     if (result == BODY_ERROR)
-        bad_body(ex);
-    else if (over_limit(ex))
-        too_large(ex);
+        refuse_body(ex);
     else if (status < 0)
         connect_failed(ex, status);
     else
         sent_some(ex);
+}
+
+void send_later(struct exchange *ex, struct str *bytes)
+{
+    struct replay_limits *limits = &ex->worker->shared->replay;
+    enum body_result result = BODY_AGAIN;
+
+    /* Only what can be held for certain is taken; the rest stays with the client. */
+    while (result == BODY_AGAIN && bytes->len > 0 && ex->replay.len < LOOP_READ_BYTES &&
+           replay_reserve(&ex->replay, limits, ex->replay.len + bytes->len + FRAMING_BYTES)) {
+        struct body_out out = {.count = 0};
+        result = body_read(&ex->request, bytes, ex->request_as, &out);
+        if (result == BODY_ERROR || over_limit(ex)) {
+            refuse_body(ex);
+            return;
+        }
+        ex->body_begun |= out.count > 0;
+        CHECK(replay_add(&ex->replay, limits, out.bufs, out.count));
+    }
+    if (ex->request.done)
+        ex->request_done_ns = ex->worker->loop.now_ns;
+    ex->client->upload_paused = !ex->request.done && ex->replay.len >= LOOP_READ_BYTES;
+    client_update_reading(ex->client);
 }
 
 void exchange_connected(struct exchange *ex, int status)
@@ -248,17 +266,14 @@ void exchange_body(struct exchange *ex, struct str *bytes)
         tunnel_client_bytes(ex, bytes);
         return;
     }
-    if (ex->request.done || ex->state == EX_QUEUED)
+    if (ex->request.done)
         return;
-    if (send_request(ex, false, bytes, &status) == BODY_ERROR) {
-        bad_body(ex);
-        return;
-    }
-    if (over_limit(ex)) {
-        too_large(ex);
-        return;
-    }
-    sent_some(ex);
+    if (ex->state == EX_QUEUED)
+        send_later(ex, bytes);
+    else if (send_request(ex, false, bytes, &status) == BODY_ERROR)
+        refuse_body(ex);
+    else
+        sent_some(ex);
 }
 
 void exchange_upstream_drained(struct exchange *ex)

@@ -12,7 +12,7 @@ static void answer_unrouted(struct client *c, const struct head *h, const struct
 {
     char request_id[REQUEST_ID_MAX + 1];
     bool has_body = h->framing != FRAMING_NONE;
-    bool keep = h->keep_alive && !has_body && !c->worker->draining;
+    bool keep = client_may_go_on(c, h) && !has_body;
 
     forward_request_id(h, &c->worker->rng, request_id);
     struct forward_error e = {.status = f->status,
@@ -36,7 +36,7 @@ static bool answer_health(struct client *c, const struct head *h)
         return false;
     bool ready = !c->worker->draining && !atomic_load_explicit(&s->unready, memory_order_relaxed);
     bool has_body = h->framing != FRAMING_NONE;
-    bool keep = h->keep_alive && !has_body && !c->worker->draining;
+    bool keep = client_may_go_on(c, h) && !has_body;
     struct str body = ready ? STR("ready\n") : STR("draining\n");
     strbuf_reset(out);
     strbuf_addf(out,
@@ -72,7 +72,7 @@ static void write_head(struct exchange *ex, const struct head *h)
         .secure = stream_is_secure(&c->stream),
         .trusted = c->trusted,
         .upstream = &ex->route->policy->upstream,
-        .upgrade = ex->upgrade,
+        .upgrade = ex->upgrade[0] != '\0',
         .plain_stream = h->accepts_event_stream && ex->route->policy->protocol != PROTOCOL_PLAIN,
     };
 
@@ -83,7 +83,6 @@ static void fill(struct exchange *ex, struct client *c, const struct route *rout
                  const struct head *h)
 {
     struct worker *w = c->worker;
-    uint32_t most = w->shared->config->limits.requests;
 
     ex->worker = w;
     ex->client = c;
@@ -92,8 +91,9 @@ static void fill(struct exchange *ex, struct client *c, const struct route *rout
     ex->to_head = str_eq(h->method, STR("HEAD"));
     ex->http10 = h->minor == 0;
     ex->te_trailers = h->te_trailers;
-    ex->upgrade = h->upgrade;
-    ex->client_keep_alive = h->keep_alive && (most == 0 || c->requests < most);
+    if (h->upgrade && h->upgrade_protocol.len < sizeof(ex->upgrade))
+        str_copy(ex->upgrade, sizeof(ex->upgrade), h->upgrade_protocol);
+    ex->client_keep_alive = client_may_go_on(c, h);
     ex->start_ns = ex->attempt_ns = ex->progress_ns = ex->request_done_ns = w->loop.now_ns;
     body_init(&ex->request, h->framing, h->length);
     ex->request.drop_trailers = !forward_request_trailers(h);

@@ -186,6 +186,15 @@ void worker_renew(struct worker *w, struct certificates *certificates)
     uv_async_send(&w->wake);
 }
 
+struct str worker_date(struct worker *w)
+{
+    if (w->date_ns == 0 || w->loop.now_ns - w->date_ns >= NS_PER_SEC) {
+        forward_date(clock_wall(w->shared->clock) / NS_PER_SEC, w->date);
+        w->date_ns = w->loop.now_ns;
+    }
+    return str_from(w->date);
+}
+
 void worker_drain(struct worker *w, int64_t deadline_ns)
 {
     atomic_store_explicit(&w->drain_deadline_ns, deadline_ns, memory_order_release);

@@ -17,6 +17,7 @@
 #include "net/loop.h"
 #include "proxy/access_log.h"
 #include "proxy/certificates.h"
+#include "proxy/forward.h"
 #include "proxy/proxy.h"
 #include "proxy/replay.h"
 #include "proxy/retry.h"
@@ -106,6 +107,8 @@ struct worker {
     int64_t drain_ns;          /* since when */
     size_t clients, upstreams; /* open handles of each kind */
     pthread_t thread;
+    char date[FORWARD_DATE_MAX];             /* as of date_ns */
+    int64_t date_ns;                         /* 0: never */
     struct strbuf scratch;                   /* a response head or an error on its way out */
     struct head request_head, response_head; /* of the message being handled in this callback */
     _Alignas(64) struct {
@@ -139,6 +142,9 @@ void worker_renew(struct worker *, struct certificates *);
 void worker_drain(struct worker *, int64_t deadline_ns);
 void worker_join(struct worker *);
 void worker_free(struct worker *);
+
+/* The time of day as a Date field has it, looked up at most once a second. */
+struct str worker_date(struct worker *);
 
 static inline struct worker *worker_of(struct loop *loop)
 {

@@ -54,9 +54,9 @@ def sluice(tmp_path, request):
 def front(sluice, backend):
     """The simplest set-up: one stable backend behind sluice. front(handler) → (sluice, backend)."""
 
-    def make(handler=None, config=None, read_bodies=True, **keys):
+    def make(handler=None, config=None, read_bodies=True, prefix=(), **keys):
         b = backend("1.0.0", handler, read_bodies=read_bodies)
-        return sluice(policy("chat", b, **keys), config=config), b
+        return sluice(policy("chat", b, **keys), config=config, prefix=prefix), b
 
     return make
 

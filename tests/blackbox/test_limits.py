@@ -30,6 +30,14 @@ def test_requests_per_connection(front):
     assert s.request().status == 200
 
 
+def test_requests_per_connection_count_errors_too(front):
+    s, _ = front(config=limits(requests=2), match={"paths": ["/v1/"]})
+    with Client(s.port) as c:
+        assert c.request("GET", "/none").keep_alive()
+        assert not c.request("GET", "/none").keep_alive()
+        assert c.closed_by_peer(5)
+
+
 def test_header_count(front):
     s, b = front(config=limits(headers=20))
     fields = [(f"X-{n}", "1") for n in range(19)]  # and Host
@@ -67,6 +75,7 @@ def test_body_bytes(front, chunked):
             assert c.request("GET", "/").status == 200
         else:
             assert c.closed_by_peer(5)
+    assert max(len(r.body) for r in b.requests) == 10240  # nothing larger arrived whole
     assert not set(s.attempts()) - {"ok", "client_abort"}
 
 

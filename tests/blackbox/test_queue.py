@@ -100,7 +100,7 @@ def test_no_queue_at_all(front):
     assert first[0].response().status == 200
 
 
-@pytest.mark.parametrize("method", ["GET"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_client_that_leaves_the_queue_is_never_sent(front, method):
     gate = Gate()
     s, b = front(gate, config={"proxy": {"workers": 1}}, upstream=UPSTREAM)

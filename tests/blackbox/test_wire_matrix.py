@@ -285,7 +285,7 @@ def test_requests_of_all_kinds_in_one_write_are_answered_in_order(rig):
 # --- answers -------------------------------------------------------------------------------------
 
 # What the proxy itself adds to an answer or frames anew.
-OWN_OF_ANSWERS = {b"x-sluice-version", b"via", b"x-request-id", b"connection", b"content-length",
+OWN_OF_ANSWERS = {b"date", b"x-sluice-version", b"via", b"x-request-id", b"connection", b"content-length",
                   b"transfer-encoding"}
 
 

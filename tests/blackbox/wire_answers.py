@@ -241,3 +241,5 @@ bad("head-endless", OK + b"X: y\r\n" * 100000)
 bad("head-1m-field", length(fields=b"X: " + b"x" * 1000000 + b"\r\n"))
 passed("head-60k-field", length(fields=b"X: " + b"x" * 60000 + b"\r\n"), fields=[(b"x",
                                                                                   b"x" * 60000)])
+# A 204 that announces a body breaks RFC 9110, 8.6: what follows it cannot be trusted.
+passed("204-length", b"HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n", 204, body=b"", reuse=False)
