@@ -39,6 +39,35 @@ SSL_CTX *tls_context_new(const SSL_METHOD *method)
     return ctx;
 }
 
+/* TLS 1.3 hands out new sessions on connections that took one up, each with a time of its own: by
+ * that time alone a certificate that was checked once would be believed for ever. What OpenSSL
+ * calls a ticket's application data goes from one to the next, on both sides. */
+static bool stamp_of(SSL_SESSION *session, int64_t *ret_ns)
+{
+    void *data;
+    size_t len;
+
+    if (SSL_SESSION_get0_ticket_appdata(session, &data, &len) != 1 || len != sizeof(*ret_ns))
+        return false;
+    memcpy(ret_ns, data, sizeof(*ret_ns));
+    return true;
+}
+
+void tls_session_stamp(SSL_SESSION *session, bool resumed, int64_t now_ns)
+{
+    int64_t stamp_ns;
+
+    if (!resumed || !stamp_of(session, &stamp_ns))
+        (void)SSL_SESSION_set1_ticket_appdata(session, &now_ns, sizeof(now_ns));
+}
+
+bool tls_session_is_fresh(SSL_SESSION *session, int64_t now_ns)
+{
+    int64_t stamp_ns;
+
+    return stamp_of(session, &stamp_ns) && now_ns - stamp_ns <= TLS_SESSION_S * NS_PER_SEC;
+}
+
 /* OpenSSL's "tlsv1 alert unknown ca" is the peer's alert "unknown ca". */
 static const char *alert_text(const char *reason)
 {
@@ -113,14 +142,25 @@ void tls_verify(SSL_CTX *ctx, int mode)
     SSL_CTX_set_verify(ctx, mode, on_verify);
 }
 
+/* The first that TLS itself says; what lies before it is how one of its tools put it. Empties the
+ * queue. */
+static unsigned long cause(void)
+{
+    unsigned long first = ERR_get_error(), code = first;
+
+    while (code != 0 && ERR_GET_LIB(code) != ERR_LIB_SSL)
+        code = ERR_get_error();
+    ERR_clear_error();
+    return code != 0 ? code : first;
+}
+
 void tls_describe_failure(SSL *ssl, char ret[static TLS_ERROR_MAX])
 {
-    unsigned long code = ERR_peek_error();
+    unsigned long code = cause();
     const char *refusal = NULL;
     const char *reason = ERR_reason_error_string(code);
     int number = ERR_GET_REASON(code);
 
-    ERR_clear_error();
     if (ERR_GET_LIB(code) != ERR_LIB_SSL)
         number = 0;
     if (number == SSL_R_CERTIFICATE_VERIFY_FAILED)

@@ -21,6 +21,7 @@ enum { NAME_MAX_BYTES = 255, KEY_MAX = 512 };
 
 struct tls_client {
     _Atomic uint32_t references;
+    const struct clock *clock;
     SSL_CTX *context;
     struct tls_sessions *sessions;
     bool verify;
@@ -50,8 +51,10 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
     const struct tls_client *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
     const char *key = SSL_get_ex_data(ssl, key_index);
 
-    if (key != NULL && SSL_SESSION_is_resumable(session))
-        tls_sessions_put(t->sessions, key, session);
+    if (key == NULL || !SSL_SESSION_is_resumable(session))
+        return 0;
+    tls_session_stamp(session, SSL_session_reused(ssl) == 1, clock_mono(t->clock));
+    tls_sessions_put(t->sessions, key, session);
     return 0; /* a copy was kept, not this one */
 }
 
@@ -101,6 +104,7 @@ struct tls_client *tls_client_new(const struct tls_client_options *o, struct dia
 
     CHECK(pthread_once(&once, make_key_index) == 0);
     t->references = 1;
+    t->clock = o->clock;
     t->verify = o->verify;
     t->sessions = tls_sessions_new();
     t->context = tls_context_new(TLS_client_method());
@@ -187,7 +191,8 @@ void tls_client_resume(struct tls_client *t, SSL *ssl, const struct sockaddr *ad
     SSL_SESSION *session = tls_sessions_get(t->sessions, key);
     if (session == NULL)
         return;
-    (void)SSL_set_session(ssl, session);
+    if (tls_session_is_fresh(session, clock_mono(t->clock)))
+        (void)SSL_set_session(ssl, session);
     SSL_SESSION_free(session);
 }
 

@@ -12,6 +12,11 @@ enum { TLS_SESSION_S = 2 * 60 * 60 }; /* how long a session may be taken up agai
 /* --- tls.c --- */
 /* A context with what both sides have in common; never NULL. */
 SSL_CTX *tls_context_new(const SSL_METHOD *);
+/* When the certificates in a session were checked: now, or, when the connection it comes from took
+ * another up (`resumed`), at that one's time. */
+void tls_session_stamp(SSL_SESSION *, bool resumed, int64_t now_ns);
+/* Checked no longer than TLS_SESSION_S ago. */
+bool tls_session_is_fresh(SSL_SESSION *, int64_t now_ns);
 /* Verifies peers, and remembers whom it refused and why. `mode`: SSL_VERIFY_*. */
 void tls_verify(SSL_CTX *, int mode);
 

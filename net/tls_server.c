@@ -18,6 +18,7 @@ enum { CLIENT_CHAIN_BYTES_MAX = 32 * 1024 };
 
 struct tls_server {
     _Atomic uint32_t references;
+    const struct clock *clock;
     struct tls_tickets *tickets;
     struct tls_names names;
     size_t count;
@@ -64,6 +65,29 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     return tls_tickets_apply(t->tickets, name, iv, cipher, mac, encrypt != 0);
 }
 
+/* Before a session is sealed: it keeps the time of the one it follows from. */
+static int on_ticket_made(SSL *ssl, void *arg)
+{
+    const struct tls_server *t = arg;
+
+    tls_session_stamp(SSL_get_session(ssl), SSL_session_reused(ssl) == 1, clock_mono(t->clock));
+    return 1;
+}
+
+static SSL_TICKET_RETURN on_ticket_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+                                          size_t len, SSL_TICKET_STATUS status, void *arg)
+{
+    const struct tls_server *t = arg;
+
+    (void)ssl;
+    (void)name;
+    (void)len;
+    if ((status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW) ||
+        !tls_session_is_fresh(session, clock_mono(t->clock)))
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
 static SSL_CTX *context_new(struct tls_server *t)
 {
     SSL_CTX *ctx = tls_context_new(TLS_server_method());
@@ -71,6 +95,7 @@ static SSL_CTX *context_new(struct tls_server *t)
     SSL_CTX_set_app_data(ctx, t);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets are all there is */
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
+    CHECK(SSL_CTX_set_session_ticket_cb(ctx, on_ticket_made, on_ticket_opened, t) == 1);
     SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
     SSL_CTX_set_tlsext_servername_arg(ctx, t);
     SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
@@ -174,6 +199,7 @@ struct tls_server *tls_server_new(const struct tls_server_options *o,
 
     CHECK(o->count > 0);
     t->references = 1;
+    t->clock = o->clock;
     t->tickets = before != NULL ? tls_tickets_ref(before->tickets) : tls_tickets_new(o->clock);
     t->count = o->count;
     t->contexts = xcalloc(o->count, sizeof(*t->contexts));

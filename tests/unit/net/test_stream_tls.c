@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "tests/support/fake_clock.h"
 #include "tests/unit/net/tls_fixture.h"
 
 static struct authority authority, stranger;
@@ -307,6 +308,46 @@ static void test_resumption(void **state)
     tls_client_unref(second);
 }
 
+/* Taking a session up again skips the verification, and the new one that comes with it would, too:
+ * an endpoint is verified anew in the end however often it was asked. */
+static void test_endpoints_are_verified_again(void **state)
+{
+    static const char *const names[] = {"model.example", "127.0.0.1"};
+    struct tls_server *server = server_for(&authority);
+    struct fake_clock clock;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        fake_clock_init(&clock);
+        struct tls_client *client = client_new(&(struct tls_client_options){
+            .ca = authority.ca_file, .verify = true, .clock = &clock.clock});
+        for (int round = 0; round < 8; round++) { /* every 50 minutes: 0:00, 0:50, 1:40, 2:30 ... */
+            assert_int_equal(resumes(server, client, names[i]), round % 3 != 0);
+            fake_clock_advance(&clock, 50 * NS_PER_MIN);
+        }
+        tls_client_unref(client);
+    }
+    tls_server_unref(server);
+}
+
+static void test_nobody_is_not_believed(void **state)
+{
+    struct tls_client *client = client_for(&authority);
+    struct loop loop;
+    struct end e = {.name = "client"};
+
+    (void)state;
+    /* As the name to be checked, OpenSSL would take "" for "whoever it is". */
+    assert_int_equal(loop_init(&loop, &clock_system), 0);
+    stream_init(&e.stream, &loop, &end_events);
+    assert_true(stream_secure_client(&e.stream, client, "") < 0);
+    stream_close(&e.stream);
+    uv_run(&loop.uv, UV_RUN_DEFAULT);
+    assert_true(e.closed);
+    loop_deinit(&loop);
+    tls_client_unref(client);
+}
+
 static void test_who_is_believed(void **state)
 {
     struct test_certificate expired;
@@ -544,6 +585,8 @@ int main(void)
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_close_with_bytes_pending_is_no_clean_end),
         cmocka_unit_test(test_resumption),
+        cmocka_unit_test(test_endpoints_are_verified_again),
+        cmocka_unit_test(test_nobody_is_not_believed),
         cmocka_unit_test(test_who_is_believed),
         cmocka_unit_test(test_clients_certificates),
         cmocka_unit_test(test_not_tls_at_all),

@@ -446,13 +446,15 @@ static void test_two_kinds_of_key_for_one_name(void **state)
 }
 
 /* Connects, takes a ticket; *session is offered and replaced by the new one. */
-static bool play_resumption(struct tls_server *server, SSL_SESSION **session)
+static bool play_resumption(struct tls_server *server, SSL_SESSION **session, int version)
 {
     struct player y;
     struct pair p;
     char byte;
 
     player_init(&y, *session);
+    SSL_set_min_proto_version(y.ssl, version);
+    SSL_set_max_proto_version(y.ssl, version);
     assert_int_equal(play(&p, &y, server), 0);
     write_text(&p.server, "x");
     for (p.ticks = 0; SSL_read(y.ssl, &byte, 1) != 1 && p.ticks < TICKS_MAX;) {
@@ -479,22 +481,44 @@ static void test_ticket_keys_change(void **state)
         fake_clock_init(&clock);
         struct tls_server *server = server_new(
             &(struct tls_server_options){.pairs = &pair, .count = 1, .clock = &clock.clock}, NULL);
-        assert_false(play_resumption(server, &session));
-        assert_true(play_resumption(server, &session));
-        for (int hour = 0; hour < 3; hour++) { /* each time the key before is still good */
+        assert_false(play_resumption(server, &session, version));
+        assert_true(play_resumption(server, &session, version));
+        for (int hour = 0; hour < 2; hour++) { /* each time the key before is still good */
             fake_clock_advance(&clock, NS_PER_HOUR);
-            assert_true(play_resumption(server, &session));
+            assert_true(play_resumption(server, &session, version));
         }
         SSL_SESSION *kept = session;
         SSL_SESSION_up_ref(kept);
         for (int hour = 0; hour < 5; hour++) { /* others came in the meantime */
             SSL_SESSION *theirs = NULL;
             fake_clock_advance(&clock, NS_PER_HOUR);
-            assert_false(play_resumption(server, &theirs));
+            assert_false(play_resumption(server, &theirs, version));
             SSL_SESSION_free(theirs);
         }
-        assert_false(play_resumption(server, &kept));
+        assert_false(play_resumption(server, &kept, version));
         SSL_SESSION_free(kept);
+        SSL_SESSION_free(session);
+        tls_server_unref(server);
+    }
+}
+
+/* TLS 1.3 gives a session that is taken up a new time: the certificates in it must not live on with
+ * it. */
+static void test_sessions_end_however_often_taken_up(void **state)
+{
+    const struct tls_pair pair = {model.leaf_file, model.key_file, {NULL, 0, 0}};
+    struct fake_clock clock;
+
+    (void)state;
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        SSL_SESSION *session = NULL;
+        fake_clock_init(&clock);
+        struct tls_server *server = server_new(
+            &(struct tls_server_options){.pairs = &pair, .count = 1, .clock = &clock.clock}, NULL);
+        for (int round = 0; round < 8; round++) { /* every 50 minutes: 0:00, 0:50, 1:40, 2:30 ... */
+            assert_int_equal(play_resumption(server, &session, version), round % 3 != 0);
+            fake_clock_advance(&clock, 50 * NS_PER_MIN);
+        }
         SSL_SESSION_free(session);
         tls_server_unref(server);
     }
@@ -514,6 +538,7 @@ int main(void)
         cmocka_unit_test(test_renegotiation_is_refused),
         cmocka_unit_test(test_two_kinds_of_key_for_one_name),
         cmocka_unit_test(test_ticket_keys_change),
+        cmocka_unit_test(test_sessions_end_however_often_taken_up),
     };
     return cmocka_run_group_tests(tests, make_authorities, remove_authorities);
 }
