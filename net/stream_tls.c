@@ -175,13 +175,19 @@ static void handshake_done(struct stream *s)
         connected(s, UV_EPROTO);
         return;
     }
-    if (early.len > 0)
-        (void)stream_tls_encrypt(t, &early, 1); /* with our last flight, in one write */
+    t->sent = false;
+    int status = early.len > 0 ? stream_tls_encrypt(t, &early, 1) : 0; /* with our last flight */
     stream_tls_flush(t);
-    int status = t->write_status;
+    if (t->write_status < 0)
+        status = t->write_status;
+    /* A long text goes out in several writes: where the first went well, it may have been read, and
+     * that must not pass for a connection that never stood. */
+    bool stood = status == 0 || t->sent;
     if (status == 0 && s->shut && stream_tls_shutdown(s))
         stream_shutdown_raw(s);
-    connected(s, status);
+    connected(s, stood ? 0 : status);
+    if (stood && status < 0 && !s->closing)
+        stream_end(s, status);
 }
 
 /* False: it goes on, or ended the stream. */

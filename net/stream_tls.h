@@ -24,14 +24,17 @@ struct stream_tls {
     char *error;       /* NULL: none */
     uint64_t content;  /* bytes of it, both ways */
     uint32_t messages; /* after the handshake */
+    bool sent;         /* a flush since this was cleared did not fail */
     int write_status;  /* of the last flush, when it failed */
     int end_status;    /* what on_end will say, when `end_held` */
     bool end_held;     /* it came with bytes at which the owner stopped reading */
     bool opened;       /* TCP stands */
     bool greeted;      /* a byte came */
-    /* stream_tls_greet's: the ClientHello's header, the record it lies in. */
+    bool greeted_all;  /* no ClientHello comes any more */
+    /* stream_tls_greet's: a ClientHello's header, what is to come of it, the record it lies in. */
     uint8_t hello[4], hello_got, record_got, record_type;
     uint16_t record_len, record_left;
+    uint32_t hello_left;
     bool done;    /* the handshake is */
     bool failed;  /* nothing is encrypted or decrypted any more */
     bool polling; /* the socket is read */
@@ -51,8 +54,8 @@ int stream_tls_encrypt(struct stream_tls *, const uv_buf_t *bufs, unsigned count
 void stream_tls_fail(struct stream_tls *);
 /* The first is the cause, others are dropped. */
 void stream_tls_set_error(struct stream_tls *, const char *text);
-/* Looks at the beginning of a client's handshake before OpenSSL does. False: what it announces is
- * more than we make room for. */
+/* Looks at the ClientHellos of a client's handshake before OpenSSL does. False: what it announces
+ * is more than we make room for. */
 bool stream_tls_greet(struct stream_tls *, struct str bytes);
 
 #endif

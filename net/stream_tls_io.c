@@ -58,6 +58,8 @@ void stream_tls_flush(struct stream_tls *t)
     ssize_t status = stream_write_raw(t->stream, &buf, 1);
     if (status < 0)
         t->write_status = (int)status;
+    else
+        t->sent = true;
 }
 
 static bool is_flood(const struct stream_tls *t)
@@ -152,11 +154,37 @@ int stream_tls_attach(struct stream_tls *t, SSL *ssl)
     return 0;
 }
 
+/* Whether a ClientHello may still come. In TLS 1.2 there is but one, and what looks like handshake
+ * messages is soon encrypted. */
+static bool is_greeting(const struct stream_tls *t)
+{
+    return !t->greeted_all && SSL_version(t->ssl) != TLS1_2_VERSION;
+}
+
+/* One byte of handshake messages that begin with a ClientHello. False: a giant. */
+static bool greet_byte(struct stream_tls *t, uint8_t byte)
+{
+    if (t->hello_left > 0) {
+        t->hello_left--;
+        return true;
+    }
+    t->hello[t->hello_got++] = byte;
+    t->greeted_all = t->hello[0] != SSL3_MT_CLIENT_HELLO;
+    if (t->hello_got < sizeof(t->hello))
+        return true;
+    t->hello_left = (uint32_t)(t->hello[1] << 16 | t->hello[2] << 8 | t->hello[3]);
+    t->hello_got = 0;
+    return t->hello_left <= HELLO_BYTES_MAX;
+}
+
 /* OpenSSL makes room for a ClientHello by what its header announces, up to 128 KiB, for anybody who
- * sends nine bytes. The header may be spread over several records. */
+ * sends nine bytes. The header may be spread over several records, and after a HelloRetryRequest
+ * comes a second ClientHello. For what follows OpenSSL makes less room than we allow. */
 bool stream_tls_greet(struct stream_tls *t, struct str bytes)
 {
-    for (size_t i = 0; i < bytes.len && t->hello_got < 4; i++) {
+    bool good = true;
+
+    for (size_t i = 0; i < bytes.len && good && is_greeting(t); i++) {
         uint8_t byte = (uint8_t)bytes.ptr[i];
         if (t->record_left == 0) {
             if (t->record_got++ == 0)
@@ -168,12 +196,11 @@ bool stream_tls_greet(struct stream_tls *t, struct str bytes)
             t->record_got = 0;
         } else {
             t->record_left--;
-            if (t->record_type == SSL3_RT_HANDSHAKE) /* what else comes first, OpenSSL judges */
-                t->hello[t->hello_got++] = byte;
+            if (t->record_type == SSL3_RT_HANDSHAKE)
+                good = greet_byte(t, byte);
         }
     }
-    return t->hello_got < 4 ||
-           (t->hello[1] << 16 | t->hello[2] << 8 | t->hello[3]) <= HELLO_BYTES_MAX;
+    return good;
 }
 
 void stream_tls_set_error(struct stream_tls *t, const char *text)

@@ -524,6 +524,92 @@ static void test_sessions_end_however_often_taken_up(void **state)
     }
 }
 
+/* The ClientHello that follows a HelloRetryRequest gets no more room than the first. */
+static void test_room_is_made_for_no_second_giant(void **state)
+{
+    static const char giant[] = "\x16\x03\x03\x00\x04\x01\x01\xf0\x00";
+    static const char changed[] = "\x14\x03\x03\x00\x01\x01";
+    struct tls_server *server = server_for(&model);
+
+    (void)state;
+    for (int compatible = 0; compatible < 2; compatible++) {
+        struct player y;
+        struct pair p;
+        player_init(&y, NULL);
+        SSL_set_min_proto_version(y.ssl, TLS1_3_VERSION);
+        assert_int_equal(SSL_set1_groups_list(y.ssl, "P-521:X25519"), 1);
+        pair_open(&p, server, NULL, NULL, NULL);
+        RUN_UNTIL(&p, p.client.connected == 0);
+        assert_int_not_equal(SSL_do_handshake(y.ssl), 1);
+        carry(&p, &y);
+        RUN_UNTIL(&p, p.client.got_len > 0);
+        assert_int_equal(p.client.got[0], 0x16); /* the HelloRetryRequest */
+        for (size_t i = compatible == 0 ? sizeof(changed) - 1 : 0; i < sizeof(changed) - 1; i++) {
+            uv_buf_t buf = uv_buf_init((char *)(uintptr_t)&changed[i], 1);
+            assert_int_equal(stream_write(&p.client.stream, &buf, 1), 0);
+        }
+        uv_buf_t buf = uv_buf_init((char *)(uintptr_t)giant, sizeof(giant) - 1);
+        assert_int_equal(stream_write(&p.client.stream, &buf, 1), 0);
+        run_a_while(&p);
+        assert_int_equal(p.server.connected, UV_EPROTO);
+        assert_string_equal(stream_tls_error(&p.server.stream), "the ClientHello is too large");
+        ERR_clear_error();
+        pair_close(&p);
+        player_deinit(&y);
+    }
+    tls_server_unref(server);
+}
+
+/* And it is let through when it is an honest one, also in TLS 1.2 where other messages follow. */
+static void test_second_hello_is_fine(void **state)
+{
+    struct tls_server *server = server_for(&model);
+
+    (void)state;
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        struct player y;
+        struct pair p;
+        player_init(&y, NULL);
+        SSL_set_min_proto_version(y.ssl, version);
+        SSL_set_max_proto_version(y.ssl, version);
+        assert_int_equal(SSL_set1_groups_list(y.ssl, "P-521:P-256"), 1);
+        assert_int_equal(play(&p, &y, server), 0);
+        pair_close(&p);
+        player_deinit(&y);
+    }
+    tls_server_unref(server);
+}
+
+/* Where a session is taken up, TLS 1.2 encrypts the very next message, whatever it looks like. */
+static void test_encrypted_bytes_are_no_hello(void **state)
+{
+    static char finished[] = "\x14\x03\x03\x00\x01\x01\x16\x03\x03\x00\x28\x01\xf0\x00\x00"
+                             "0123456789abcdef0123456789abcdef0123";
+    struct tls_server *server = server_for(&model);
+    SSL_SESSION *session = NULL;
+    struct player y;
+    struct pair p;
+
+    (void)state;
+    assert_false(play_resumption(server, &session, TLS1_2_VERSION));
+    player_init(&y, session);
+    SSL_set_max_proto_version(y.ssl, TLS1_2_VERSION);
+    pair_open(&p, server, NULL, NULL, NULL);
+    RUN_UNTIL(&p, p.client.connected == 0);
+    assert_int_not_equal(SSL_do_handshake(y.ssl), 1);
+    carry(&p, &y);
+    RUN_UNTIL(&p, p.client.got_len > 0);
+    uv_buf_t buf = uv_buf_init(finished, sizeof(finished) - 1);
+    assert_int_equal(stream_write(&p.client.stream, &buf, 1), 0);
+    RUN_UNTIL(&p, p.server.connected != NEVER);
+    assert_string_equal(stream_tls_error(&p.server.stream), "decryption failed or bad record mac");
+    ERR_clear_error();
+    pair_close(&p);
+    player_deinit(&y);
+    SSL_SESSION_free(session);
+    tls_server_unref(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -539,6 +625,9 @@ int main(void)
         cmocka_unit_test(test_two_kinds_of_key_for_one_name),
         cmocka_unit_test(test_ticket_keys_change),
         cmocka_unit_test(test_sessions_end_however_often_taken_up),
+        cmocka_unit_test(test_room_is_made_for_no_second_giant),
+        cmocka_unit_test(test_second_hello_is_fine),
+        cmocka_unit_test(test_encrypted_bytes_are_no_hello),
     };
     return cmocka_run_group_tests(tests, make_authorities, remove_authorities);
 }
