@@ -83,6 +83,10 @@ size_t stream_backlog(const struct stream *);
 /* FIN once everything pending is written. Reading goes on. */
 void stream_shutdown(struct stream *);
 
+/* Whether it is known that nothing more comes: also while on_bytes has the last bytes, before
+ * on_end says so. */
+bool stream_is_ending(const struct stream *);
+
 /* Asynchronous, idempotent. What is pending is dropped. */
 void stream_close(struct stream *);
 /* Closes with RST where the kernel allows, so that the peer cannot take a cut answer for whole. */

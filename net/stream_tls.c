@@ -106,6 +106,7 @@ static void deliver(struct stream *s)
         t->in.len = 0; /* lingering: it is only waited for that the peer goes */
     size_t len = t->failed ? 0 : stream_tls_decrypt(t, &status);
     held_drop(&t->kept);
+    t->ending = status <= 0;
     if (len > 0)
         s->events->on_bytes(s, (struct str){stream_loop(s)->read_buffer, len});
     if (s->closing)
@@ -387,6 +388,11 @@ bool stream_covers(const struct stream *s, struct str host)
 const char *stream_tls_error(const struct stream *s)
 {
     return s->tls == NULL || s->tls->error == NULL ? "" : s->tls->error;
+}
+
+bool stream_is_ending(const struct stream *s)
+{
+    return s->ended || (s->tls != NULL && (s->tls->ending || s->tls->end_held));
 }
 
 bool stream_tls_resumed(const struct stream *s)

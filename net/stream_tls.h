@@ -28,6 +28,7 @@ struct stream_tls {
     int write_status;  /* of the last flush, when it failed */
     int end_status;    /* what on_end will say, when `end_held` */
     bool end_held;     /* it came with bytes at which the owner stopped reading */
+    bool ending;       /* it came with the bytes that the owner has just now */
     bool opened;       /* TCP stands */
     bool greeted;      /* a byte came */
     bool greeted_all;  /* no ClientHello comes any more */

@@ -122,7 +122,7 @@ void pool_give(struct upstream *up)
     struct pool *p = up->pool;
 
     up->exchange = NULL;
-    if (p->idle_count == POOL_IDLE_MAX || up->worker->draining) {
+    if (p->idle_count == POOL_IDLE_MAX || up->worker->draining || stream_is_ending(&up->stream)) {
         pool_drop(up);
         return;
     }

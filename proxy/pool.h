@@ -31,7 +31,7 @@ struct upstream *pool_take(struct pool *, struct exchange *);
  */
 struct upstream *pool_connect(struct worker *, struct pool *, const struct route_endpoint *,
                               struct exchange *, int *ret_status);
-/* Back to the idle ones (or closed, when there are enough). */
+/* Back to the idle ones (or closed, when there are enough, or the endpoint closes it). */
 void pool_give(struct upstream *);
 /* Lets go of it for good. */
 void pool_drop(struct upstream *);

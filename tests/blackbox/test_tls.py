@@ -556,6 +556,36 @@ def test_sessions_with_endpoints_are_taken_up_again(sluice, tls_backend, authori
     assert all(b.sessions[1:]), b.sessions
 
 
+def test_a_connection_that_ends_with_its_answer_is_not_used_again(sluice, tls_backend, authority):
+    """It did not announce it, and the next request is there already: it must not go where nobody
+    reads any more."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+    def handler(request, connection):
+        raw = connection.sock
+        fd = socket.socket(fileno=os.dup(raw.fileno()))
+        fd.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)  # both leave as one segment
+        connection.send(answer)
+        raw.setblocking(False)
+        try:
+            raw.unwrap()
+        except ssl.SSLWantReadError:
+            pass
+        fd.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        fd.close()
+        connection.close_after = True
+
+    b = tls_backend("1", *authority.issue("model", ["IP:127.0.0.1"]), handler=handler)
+    s = sluice(policy("chat", b, upstream={"tls": {"ca": str(authority.ca)}}))
+    for _ in range(10):
+        with Client(s.port) as c:
+            for _ in range(3):
+                c.send_request("POST", "/v1/chat/completions", body=b"question")
+            for _ in range(3):
+                assert c.response().status == 200
+    assert b.count == 30
+
+
 @pytest.mark.parametrize("clean", [True, False])
 def test_an_answer_that_only_the_end_ends(sluice, tls_backend, authority, clean):
     """Without a close_notify anybody may have cut it, and the client must be able to tell."""

@@ -202,6 +202,30 @@ static void test_half_close(void **state)
     tls_client_unref(client);
 }
 
+/* Who would give the connection to somebody else at the end of an answer must not be told only
+ * afterwards that it is over. */
+static void test_last_bytes_are_known_for_the_last(void **state)
+{
+    struct tls_server *server = server_for(&authority);
+    struct tls_client *client = client_for(&authority);
+    struct pair p;
+
+    (void)state;
+    pair_connect(&p, server, client, "model.example");
+    write_text(&p.server, "not the last");
+    RUN_UNTIL(&p, has_text(&p.client, "not the last"));
+    assert_false(p.client.last);
+    assert_false(stream_is_ending(&p.client.stream));
+    write_text(&p.server, ", the last");
+    stream_close(&p.server.stream);
+    RUN_UNTIL(&p, p.client.end == 0);
+    assert_true(has_text(&p.client, "not the last, the last"));
+    assert_true(p.client.last);
+    pair_close(&p);
+    tls_server_unref(server);
+    tls_client_unref(client);
+}
+
 static void test_ends(void **state)
 {
     static const struct {
@@ -582,6 +606,7 @@ int main(void)
         cmocka_unit_test(test_paused_owner_gets_nothing_and_loses_nothing),
         cmocka_unit_test(test_back_pressure_reaches_the_sender),
         cmocka_unit_test(test_half_close),
+        cmocka_unit_test(test_last_bytes_are_known_for_the_last),
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_close_with_bytes_pending_is_no_clean_end),
         cmocka_unit_test(test_resumption),

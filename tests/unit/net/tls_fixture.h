@@ -33,6 +33,7 @@ struct end {
     size_t pause_after; /* pauses once it has so many bytes */
     int connected, end; /* NEVER: not yet */
     bool read_when_connected, closed;
+    bool last; /* on_bytes had the last ones, and knew */
 };
 
 struct pair {
@@ -70,6 +71,7 @@ static void on_bytes(struct stream *s, struct str bytes)
     memcpy(e->got + e->got_len, bytes.ptr, bytes.len);
     e->got_len += bytes.len;
     e->reads++;
+    e->last = stream_is_ending(s);
     if (e->got_len >= e->pause_after)
         stream_pause(s);
 }
