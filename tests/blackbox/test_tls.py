@@ -498,6 +498,18 @@ def test_an_endpoint_that_is_not_believed(
     assert b.count == 0
 
 
+def test_what_waited_for_a_handshake_was_never_sent(sluice, tls_backend, authority):
+    """A POST that was written before the endpoint turned out to be somebody else goes to another."""
+    stranger = tls_backend("1", *authority.issue("stranger", ["DNS:other.internal"]))
+    good = tls_backend("1", *authority.issue("good", ["IP:127.0.0.1"]))
+    upstream = {"tls": {"ca": str(authority.ca)}, "retries": {"max": 1, "budget": "100%"}}
+    s = sluice(policy("chat", ("1", [stranger.url, good.url]), upstream=upstream))
+    for _ in range(20):
+        assert s.request("POST", body=b"x" * 150_000).status == 200
+    assert len(stranger.names) > 0
+    assert (stranger.count, good.count) == (0, 20)
+
+
 def test_verification_can_be_turned_off(sluice, tls_backend, authority):
     b = tls_backend("1", *authority.issue("model", ["DNS:other.internal"], days=-1))
     s = sluice(policy("chat", b, upstream={"tls": {"verify": False}}))
