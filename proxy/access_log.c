@@ -14,7 +14,10 @@
 #include "base/arena.h"
 #include "base/clock.h"
 
-enum { POLL_MS = 50, LAST_WAIT_MS = 1000 };
+/* A pipe with room takes a piece whole, so that a write does not block. And because a piece ends
+ * with a line, lines stay whole where two processes write to one file, as in an upgrade. */
+enum { POLL_MS = 50, LAST_WAIT_MS = 1000, PIECE_MAX = PIPE_BUF };
+_Static_assert((int)ACCESS_LOG_LINE_MAX <= (int)PIECE_MAX, "a line is written at once");
 
 struct ring {
     _Alignas(64) _Atomic uint64_t head; /* written by the worker */
@@ -63,13 +66,12 @@ static bool may_write(struct access_log *log)
     return false;
 }
 
-/* In pieces that a pipe with room takes whole, so that a write does not block. */
 static bool write_all(struct access_log *log, const char *bytes, size_t len)
 {
     while (len > 0) {
         if (!may_write(log))
             return false;
-        ssize_t n = write(log->fd, bytes, len < PIPE_BUF ? len : PIPE_BUF);
+        ssize_t n = write(log->fd, bytes, len);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -80,17 +82,28 @@ static bool write_all(struct access_log *log, const char *bytes, size_t len)
     return true;
 }
 
+/* The next whole lines, at most a piece of them. What ends no line within a piece is as it is. */
+static size_t next_piece(const struct ring *r, uint64_t tail, uint64_t head, char to[PIECE_MAX])
+{
+    size_t len = head - tail < PIECE_MAX ? (size_t)(head - tail) : PIECE_MAX;
+    size_t at = tail % ACCESS_LOG_RING_BYTES;
+    size_t first = ACCESS_LOG_RING_BYTES - at < len ? ACCESS_LOG_RING_BYTES - at : len;
+
+    memcpy(to, r->bytes + at, first);
+    memcpy(to + first, r->bytes, len - first);
+    const char *end = memrchr(to, '\n', len);
+    return end == NULL ? len : (size_t)(end + 1 - to);
+}
+
 static void drain(struct access_log *log, struct ring *r)
 {
     uint64_t head = atomic_load_explicit(&r->head, memory_order_acquire);
     uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+    char piece[PIECE_MAX];
 
     while (tail < head) {
-        size_t at = tail % ACCESS_LOG_RING_BYTES;
-        size_t n = ACCESS_LOG_RING_BYTES - at;
-        if (n > head - tail)
-            n = (size_t)(head - tail);
-        if (!write_all(log, r->bytes + at, n))
+        size_t n = next_piece(r, tail, head, piece);
+        if (!write_all(log, piece, n))
             break;
         tail += n;
     }
