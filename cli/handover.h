@@ -4,9 +4,9 @@
  *   running                                     new
  *   its sockets, its weights, COMPLETE   ──→    loads its files, binds what is not inherited
  *                                        ←──    PREPARED: nothing of the start can fail any more
- *   stops deciding; STATES               ──→    takes the rollouts up where they stand, serves
+ *   stops deciding; STATES               ──→    takes the rollouts up where they stand
  *                                        ←──    READY
- *   stops accepting and drains
+ *   stops accepting and drains                  serves
  *
  * Either side may go away at any point before READY: then the running process goes on as it was.
  */

@@ -126,6 +126,7 @@ static int start(struct run *run, struct inherited *inherited, struct successor 
     if (rc != 0)
         return rc;
     proxy_lead(run->proxy);
+    proxy_open(run->proxy);
     return 0;
 }
 

@@ -150,9 +150,12 @@ static bool reload_certificates(struct run *run)
 static void reload(struct run *run)
 {
     struct error error = {0};
+    /* Neither after STOPPING=1, nor within an upgrade, whose end will say READY=1. */
+    bool tell = !run->leaving && run->upgrade == NULL;
 
-    notify_send(&run->notify, "RELOADING=1\nMONOTONIC_USEC=%lld",
-                (long long)(clock_mono(&clock_system) / NS_PER_US));
+    if (tell)
+        notify_send(&run->notify, "RELOADING=1\nMONOTONIC_USEC=%lld",
+                    (long long)(clock_mono(&clock_system) / NS_PER_US));
     if (proxy_reopen_log(run->proxy, &error) != 0)
         log_error("access_log.reopen_failed", F("error", LOG_STR(error.message)),
                   F("note", LOG_STR("the file that was open stays in use")));
@@ -161,7 +164,8 @@ static void reload(struct run *run)
              F("certificates", LOG_STR(good ? "read again" : "those that were in use stay")),
              F("note", LOG_STR("the access log was opened anew; policies and configuration were "
                                "not read again, which SIGUSR2 does")));
-    notify_send(&run->notify, "READY=1");
+    if (tell)
+        notify_send(&run->notify, "READY=1");
 }
 
 /* As if nobody had ever handled it: who waits for us sees what ended us. */

@@ -18,7 +18,8 @@
 #include "cli/run.h"
 #include "controller/state_json.h"
 
-enum { UPGRADE_TIMEOUT_MS = 60 * 1000, CHILD_SOCKET = 3 };
+/* Between PREPARED and READY nobody decides, not even a rollback: that has to be short. */
+enum { UPGRADE_TIMEOUT_MS = 60 * 1000, FROZEN_TIMEOUT_MS = 5 * 1000, CHILD_SOCKET = 3 };
 
 struct upgrade {
     struct run *run;
@@ -38,9 +39,12 @@ static void finish_failed(struct upgrade *u)
 {
     struct run *run = u->run;
 
-    log_error("upgrade.failed", F("error", LOG_STR(u->why)),
-              F("note", LOG_STR("this process serves on as before; SIGUSR2 tries again")));
-    notify_send(&run->notify, "READY=1\nSTATUS=serving; the last upgrade failed: %s", u->why);
+    log_error(
+        "upgrade.failed", F("error", LOG_STR(u->why)),
+        F("note", LOG_STR(run->leaving ? "this process ends as it was told"
+                                       : "this process serves on as before; SIGUSR2 tries again")));
+    if (!run->leaving)
+        notify_send(&run->notify, "READY=1\nSTATUS=serving; the last upgrade failed: %s", u->why);
     if (run->frozen)
         run_freeze(run, false);
     run->upgrade = NULL;
@@ -125,6 +129,8 @@ static int write_states(const struct run *run)
     return fd;
 }
 
+static void on_deadline(uv_timer_t *timer);
+
 /* From here on nothing is decided here, so that nothing is decided twice or lost. */
 static void on_prepared(struct upgrade *u)
 {
@@ -137,6 +143,8 @@ static void on_prepared(struct upgrade *u)
         close(m.fds[0]);
     if (rc < 0)
         fail(u, strerror(-rc));
+    else
+        uv_timer_start(&u->deadline, on_deadline, FROZEN_TIMEOUT_MS, 0);
 }
 
 static void on_ready(struct upgrade *u)
@@ -185,7 +193,9 @@ static void on_deadline(uv_timer_t *timer)
     struct upgrade *u = timer->data;
 
     listen_to(u);
-    fail(u, "the new process was not ready within 60 s");
+    fail(u, u->run->frozen ? "the new process has what the rollouts stand at, and was not ready "
+                             "within 5 s"
+                           : "the new process was not ready within 60 s");
 }
 
 /* --- its start --- */

@@ -153,7 +153,7 @@ static int complete(struct listeners *l, const struct config *config, size_t lis
         if (reuseport)
             fd = bind_one(&config->listen[listener], l->ports[listener], NULL);
         if (fd >= 0) {
-            add(l, fd, listener, w)->fresh = true;
+            add(l, fd, listener, w)->late = true;
             continue;
         }
         fd = fcntl(l->sockets[first + (w - have) % have].fd, F_DUPFD_CLOEXEC, 3);
@@ -218,6 +218,11 @@ int listeners_listen(struct listeners *l, const struct config *config, struct er
         if (l->sockets[i].fresh && listen(l->sockets[i].fd, BACKLOG) != 0)
             return bind_failed(&config->listen[l->sockets[i].listener], -1, errno, reterr);
     return 0;
+}
+
+int listeners_listen_late(const struct listener_socket *s)
+{
+    return listen(s->fd, BACKLOG) == 0 ? 0 : -errno;
 }
 
 void listeners_close(struct listeners *l)

@@ -15,6 +15,7 @@ struct listener_socket {
     int fd;
     size_t listener, worker;
     bool fresh;  /* bound here: listens once listeners_listen was called */
+    bool late;   /* bound here beside inherited ones: listeners_listen_late */
     bool shared; /* a second descriptor of a socket that another worker has too */
 };
 
@@ -28,8 +29,11 @@ struct listeners {
  * process that does not come up. On an error nothing stays open. */
 int listeners_bind(struct listeners *, const struct config *, size_t workers, struct inherited *,
                    struct error *reterr);
-/* Connections are queued from here on. */
+/* Connections to what is new are queued from here on. */
 int listeners_listen(struct listeners *, const struct config *, struct error *reterr);
+/* One that is late gets its share of the connections from here on: not before this process is sure
+ * to serve them, since inherited sockets would have served them too. 0 or -errno. */
+int listeners_listen_late(const struct listener_socket *);
 /* Closes every descriptor: when nobody took them. */
 void listeners_close(struct listeners *);
 void listeners_deinit(struct listeners *);

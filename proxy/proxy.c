@@ -29,7 +29,8 @@ struct proxy {
     /* Of the processes before this one that may still drain, the last first. */
     struct weight_region *predecessors[PROXY_PREDECESSORS_MAX];
     size_t predecessor_count;
-    bool started;       /* the workers own the listeners' descriptors */
+    bool started;       /* threads run, and the workers own the listeners' descriptors */
+    bool opened;        /* the late ones', too */
     _Atomic bool leads; /* predecessors follow */
 };
 
@@ -45,10 +46,23 @@ size_t proxy_worker_count(const struct config *config)
     return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (size_t)n;
 }
 
+/* Nobody was served yet, and nobody will be. */
+static void call_off(struct proxy *p)
+{
+    for (size_t w = 0; w < p->count; w++)
+        worker_call_off(p->workers[w]);
+    proxy_join(p);
+    for (size_t i = 0; i < p->listeners.count; i++)
+        if (p->listeners.sockets[i].late)
+            close(p->listeners.sockets[i].fd);
+}
+
 void proxy_free(struct proxy *p)
 {
     if (p == NULL)
         return;
+    if (p->started && !p->opened)
+        call_off(p);
     for (size_t w = 0; w < p->count; w++)
         if (p->workers[w] != NULL)
             worker_free(p->workers[w]);
@@ -214,7 +228,8 @@ int proxy_start(struct proxy *p, struct error *reterr)
         p->workers[w] = worker_new(&p->shared, w, NULL, 0);
     for (size_t i = 0; i < p->listeners.count; i++) {
         const struct listener_socket *s = &p->listeners.sockets[i];
-        worker_listen(p->workers[s->worker], s->listener, s->fd);
+        if (!s->late)
+            worker_listen(p->workers[s->worker], s->listener, s->fd);
     }
     p->started = true;
     for (size_t w = 0; w < p->count; w++)
@@ -222,18 +237,33 @@ int proxy_start(struct proxy *p, struct error *reterr)
     return 0;
 }
 
-/* --- the successor --- */
-
-void proxy_lead(struct proxy *p)
+void proxy_open(struct proxy *p)
 {
-    atomic_store(&p->leads, true);
+    CHECK(p->started && !p->opened);
+    for (size_t i = 0; i < p->listeners.count; i++) {
+        struct listener_socket *s = &p->listeners.sockets[i];
+        int status = s->late ? listeners_listen_late(s) : 0;
+        if (status < 0) { /* the inherited ones beside it serve everybody */
+            log_warn("proxy.listen_failed", F("worker", LOG_U64(s->worker)),
+                     F("error", LOG_STR(strerror(-status))));
+            close(s->fd);
+            s->fd = -1;
+        } else if (s->late) {
+            worker_listen(p->workers[s->worker], s->listener, s->fd);
+        }
+    }
+    p->opened = true;
+    for (size_t w = 0; w < p->count; w++)
+        worker_open(p->workers[w]);
 }
+
+/* --- the successor --- */
 
 void proxy_sockets(const struct proxy *p, struct inherited *ret)
 {
     for (size_t i = 0; i < p->listeners.count; i++) {
         const struct listener_socket *s = &p->listeners.sockets[i];
-        if (!s->shared)
+        if (!s->shared && s->fd >= 0)
             CHECK(inherited_add(ret, s->fd, INHERITED_PROXY, (uint32_t)s->listener,
                                 p->shared.config->listen[s->listener].text));
     }
@@ -259,6 +289,13 @@ static void tell_predecessors(const struct proxy *p, uint32_t rollout, uint32_t 
         if (w != NULL)
             weight_follow(w, weight_bp);
     }
+}
+
+void proxy_lead(struct proxy *p)
+{
+    atomic_store(&p->leads, true);
+    for (uint32_t r = 0; r < p->shared.set->count; r++)
+        tell_predecessors(p, r, proxy_weight_bp(p, r));
 }
 
 void proxy_set_weight(struct proxy *p, uint32_t rollout, uint32_t epoch, uint32_t weight_bp)

@@ -37,8 +37,11 @@ size_t proxy_worker_count(const struct config *);
 /* Waits up to 3 s for endpoint names to resolve and binds every listener in every worker; nobody
  * can connect yet. All weights are 0. -EADDRINUSE etc. with a message that says what to do. */
 int proxy_new(const struct proxy_options *, struct proxy **ret, struct error *reterr);
-/* Listens and starts the threads. After an error: proxy_free. */
+/* Listens where nobody listened before, and starts the threads, which wait: the last that can fail.
+ * After an error: proxy_free. */
 int proxy_start(struct proxy *, struct error *reterr);
+/* Takes connections from here on. After proxy_start. */
+void proxy_open(struct proxy *);
 
 /* Any thread. An older epoch than the current one is ignored. Predecessors follow (proxy_lead). */
 void proxy_set_weight(struct proxy *, uint32_t rollout, uint32_t epoch, uint32_t weight_bp);
@@ -75,8 +78,8 @@ void proxy_worker_stats(const struct proxy *, size_t worker, struct proxy_worker
 
 /* --- the process that comes after this one, or came before; control thread --- */
 
-/* From here on the predecessors, which may still drain, get every weight that is set: not before
- * the first decision that is this process's own. */
+/* The predecessors, which may still drain, get the weights as they are, and from here on every one
+ * that is set: not before the decisions are this process's own. */
 void proxy_lead(struct proxy *);
 /* Adds every listening socket; the descriptors stay the proxy's. After proxy_start, before
  * proxy_drain. */
@@ -106,7 +109,7 @@ void proxy_drain(struct proxy *, int64_t drain_ns);
 void proxy_join(struct proxy *);
 /* How many requests were cut at the end of the drain. */
 uint64_t proxy_cut(const struct proxy *);
-/* NULL, never started, or joined. */
+/* NULL, never opened, or joined. */
 void proxy_free(struct proxy *);
 
 #endif

@@ -43,6 +43,14 @@ static void close_acceptors(struct worker *w)
         acceptor_close(&l->acceptor, NULL);
 }
 
+static void close_own_handles(struct worker *w)
+{
+    if (uv_is_closing((uv_handle_t *)&w->sweep))
+        return;
+    uv_close((uv_handle_t *)&w->sweep, NULL);
+    uv_close((uv_handle_t *)&w->wake, NULL);
+}
+
 /* Draining ends when nothing is under way, or at its deadline, when what is left is cut. */
 static void drain_step(struct worker *w, int64_t now_ns)
 {
@@ -71,10 +79,7 @@ static void drain_step(struct worker *w, int64_t now_ns)
     }
     if (w->clients == 0) {
         expire_pools(w, INT64_MAX);
-        if (!uv_is_closing((uv_handle_t *)&w->sweep)) {
-            uv_close((uv_handle_t *)&w->sweep, NULL);
-            uv_close((uv_handle_t *)&w->wake, NULL);
-        }
+        close_own_handles(w);
     }
 }
 
@@ -162,6 +167,7 @@ struct worker *worker_new(struct shared *shared, size_t index, const int *fds, s
     CHECK(uv_timer_init(&w->loop.uv, &w->sweep) == 0);
     CHECK(uv_timer_start(&w->sweep, on_sweep, SWEEP_MS, SWEEP_MS) == 0);
     CHECK(uv_async_init(&w->loop.uv, &w->wake, on_wake) == 0);
+    CHECK(uv_sem_init(&w->gate, 0) == 0);
     return w;
 }
 
@@ -169,6 +175,11 @@ static void *thread_main(void *arg)
 {
     struct worker *w = arg;
 
+    uv_sem_wait(&w->gate);
+    if (w->called_off) {
+        close_acceptors(w);
+        close_own_handles(w);
+    }
     uv_run(&w->loop.uv, UV_RUN_DEFAULT);
     return NULL;
 }
@@ -176,6 +187,17 @@ static void *thread_main(void *arg)
 int worker_run(struct worker *w)
 {
     return -pthread_create(&w->thread, NULL, thread_main, w);
+}
+
+void worker_open(struct worker *w)
+{
+    uv_sem_post(&w->gate);
+}
+
+void worker_call_off(struct worker *w)
+{
+    w->called_off = true;
+    uv_sem_post(&w->gate);
 }
 
 void worker_renew(struct worker *w, struct certificates *certificates)
@@ -216,6 +238,7 @@ void worker_free(struct worker *w)
         free(ex);
     }
     loop_deinit(&w->loop);
+    uv_sem_destroy(&w->gate);
     certificates_unref(w->renewed);
     certificates_unref(w->certificates);
     strbuf_deinit(&w->scratch);

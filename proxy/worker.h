@@ -107,6 +107,8 @@ struct worker {
     int64_t drain_ns;          /* since when */
     size_t clients, upstreams; /* open handles of each kind */
     pthread_t thread;
+    uv_sem_t gate; /* the thread waits here at first */
+    bool called_off;
     char date[FORWARD_DATE_MAX];             /* as of date_ns */
     int64_t date_ns;                         /* 0: never */
     struct strbuf scratch;                   /* a response head or an error on its way out */
@@ -132,7 +134,10 @@ static inline void stat_add(_Atomic uint64_t *counter, int64_t by)
 struct worker *worker_new(struct shared *, size_t index, const int *fds, size_t count);
 /* One more socket; before worker_run. */
 void worker_listen(struct worker *, size_t listener, int fd);
-int worker_run(struct worker *); /* starts the thread; 0 or -errno */
+int worker_run(struct worker *);   /* starts the thread, which waits; 0 or -errno */
+void worker_open(struct worker *); /* it goes on, and takes connections */
+/* Instead of worker_open: it ends without having taken one. Then worker_join. */
+void worker_call_off(struct worker *);
 /* All timeouts, once. The worker's timer calls it each 100 ms; a test that steps the loop by hand
  * does so itself. */
 void worker_sweep(struct worker *);

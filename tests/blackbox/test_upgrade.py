@@ -232,6 +232,29 @@ def test_a_rollback_in_the_new_process_binds_those_before_it(line, backend, roll
         assert up.wait_end(pid) == 0
 
 
+def test_a_policy_that_gives_the_canary_less_binds_those_before_it_at_once(line, backend):
+    """Nothing is decided after the upgrade: the weight that the new process begins with counts."""
+    go, started = threading.Event(), threading.Event()
+    canary = backend("2.0.0", streaming(go, started))
+    versions = backend("1.0.0"), canary
+    up = line(policy("chat", *versions, first={"start": "manual", "steps": steps(100, hold="1h")}))
+    s = up.sluice
+    assert s.cli("promote", "chat").returncode == 0
+    s.wait_weight(100, 10)
+    clients = [wait_until(lambda: stream_on_newest(s), 10, "a stream") for _ in range(8)]
+    up.rewrite([policy("chat", *versions, first={"start": "manual", "steps": steps(1, 2, hold="1h")})])
+    up.upgrade()
+    assert s.document()["weight"] == 1
+    go.set()
+    served = []
+    for c, head in clients:
+        c.reader.body(head)
+        served.append(c.request("GET", "/next").header("x-sluice-version"))
+        c.close()
+    assert served.count("1.0.0") >= 6, served
+    assert up.wait_end(up.pids[0]) == 0
+
+
 def test_a_bad_policy_leaves_everything_as_it_was(line, backend):
     up = line(policy("chat", backend("1.0.0")))
     s = up.sluice

@@ -62,7 +62,7 @@ static void assert_all_workers(const struct listeners *l, size_t listener, size_
         has[l->sockets[i].worker] = true;
         assert_int_equal(sockaddr_bound_port(l->sockets[i].fd), l->ports[listener]);
         ++*ret_sockets;
-        *ret_fresh += l->sockets[i].fresh;
+        *ret_fresh += l->sockets[i].fresh || l->sockets[i].late;
         *ret_shared += l->sockets[i].shared;
     }
     for (size_t w = 0; w < workers; w++)
@@ -133,6 +133,14 @@ static void test_inherited_sockets_for_any_number_of_workers(void **state)
         assert_int_equal(shared, rows[r].shared);
         for (size_t i = 0; i < rows[r].inherited; i++)
             assert_true(s.inherited.sockets[i].taken);
+        /* A socket beside them would get its share of the connections: not yet. */
+        assert_int_equal(listeners_listen(&l, &s.config, &error), 0);
+        for (size_t i = 0; i < l.count; i++) {
+            assert_int_equal(inherited_is_listening(l.sockets[i].fd), !l.sockets[i].late);
+            if (l.sockets[i].late)
+                assert_int_equal(listeners_listen_late(&l.sockets[i]), 0);
+            assert_true(inherited_is_listening(l.sockets[i].fd));
+        }
         finish(&s, &l);
     }
 }
