@@ -283,12 +283,8 @@ size_t proxy_weight_fds(const struct proxy *p, int ret[static PROXY_PREDECESSORS
 /* Processes that drain follow what is decided here. Their epochs are their own. */
 static void tell_predecessors(const struct proxy *p, uint32_t rollout, uint32_t weight_bp)
 {
-    for (size_t i = 0; i < p->predecessor_count; i++) {
-        struct weight *w =
-            weight_region_find(p->predecessors[i], p->shared.set->policies[rollout]->name);
-        if (w != NULL)
-            weight_follow(w, weight_bp);
-    }
+    for (size_t i = 0; i < p->predecessor_count; i++)
+        weight_region_follow(p->predecessors[i], p->shared.set->policies[rollout], weight_bp);
 }
 
 void proxy_lead(struct proxy *p)

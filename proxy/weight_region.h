@@ -1,7 +1,7 @@
 /* proxy/weight_region.h — the weight words in memory that can be shared with the process that
  * replaces this one, so that this one still obeys it while it drains.
  *
- *   header | a name of 64 bytes per rollout | a word of 64 bytes per rollout
+ *   header | name and versions of each rollout, 384 bytes | a word of 64 bytes per rollout
  *
  * The memory is a sealed memfd: whoever maps it cannot be hurt by it shrinking. Making and freeing
  * on the control thread; the words are any thread's (proxy/weights.h).
@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "proxy/weights.h"
 
+struct policy;
 struct policy_set;
 struct weight_region;
 
@@ -32,5 +33,9 @@ size_t weight_region_count(const struct weight_region *);
 struct weight *weight_region_words(const struct weight_region *);
 /* NULL: it does not know the rollout. */
 struct weight *weight_region_find(const struct weight_region *, const char *rollout);
+/* Somebody else decided `weight_bp` for the canary of this policy, which may name other versions by
+ * now: the region's word becomes what that means for its own canary. The same canary gets the same
+ * weight, one that is stable by now gets all, one that was taken out of the policy nothing. */
+void weight_region_follow(const struct weight_region *, const struct policy *, uint32_t weight_bp);
 
 #endif

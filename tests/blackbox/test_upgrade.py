@@ -255,6 +255,27 @@ def test_a_policy_that_gives_the_canary_less_binds_those_before_it_at_once(line,
     assert up.wait_end(up.pids[0]) == 0
 
 
+def test_after_a_promotion_the_next_policy_sends_nobody_back(line, backend):
+    """What was the canary is stable by then: the weight 0 of the next canary is not its own."""
+    go, started = threading.Event(), threading.Event()
+    second = backend("2.0.0", streaming(go, started))
+    first = {"start": "manual", "steps": steps(100, hold="1h")}
+    up = line(policy("chat", backend("1.0.0"), second, first=first))
+    s = up.sluice
+    assert s.cli("promote", "chat").returncode == 0
+    s.wait_weight(100, 10)
+    clients = [wait_until(lambda: stream_on_newest(s), 10, "a stream") for _ in range(4)]
+    up.rewrite([policy("chat", second, backend("3.0.0"), first=first)])
+    up.upgrade()
+    s.wait_for(lambda d: d["canary"] == "3.0.0" and d["weight"] == 0, 10)
+    go.set()
+    for c, head in clients:
+        c.reader.body(head)
+        assert c.request("GET", "/next").header("x-sluice-version") == "2.0.0"
+        c.close()
+    assert up.wait_end(up.pids[0]) == 0
+
+
 def test_a_bad_policy_leaves_everything_as_it_was(line, backend):
     up = line(policy("chat", backend("1.0.0")))
     s = up.sluice

@@ -112,7 +112,13 @@ static int forged(const struct weight_region *r, size_t bytes, size_t at, char v
 
 static void test_memory_that_is_not_ours_is_refused(void **state)
 {
-    enum { WHOLE = 64 + POLICIES * 128, COUNT_AT = 24, VERSION_AT = 8, NAME_AT = 64 + 64 };
+    enum {
+        WHOLE = 64 + POLICIES * (384 + 64),
+        COUNT_AT = 24,
+        VERSION_AT = 8,
+        NAME_AT = 64 + 384,
+        CANARY_AT = NAME_AT + 64 + 160
+    };
     static const struct {
         const char *what;
         size_t bytes, at;
@@ -122,7 +128,7 @@ static void test_memory_that_is_not_ours_is_refused(void **state)
         {"magic", WHOLE, 0, 'x', true},
         {"version", WHOLE, VERSION_AT, 99, true},
         {"header size", WHOLE, 12, 1, true},
-        {"name size", WHOLE, 16, 1, true},
+        {"entry size", WHOLE, 16, 1, true},
         {"word size", WHOLE, 20, 8, true},
         {"more rollouts than bytes", WHOLE, COUNT_AT, POLICIES + 1, true},
         {"fewer rollouts than bytes", WHOLE, COUNT_AT, POLICIES - 1, true},
@@ -130,14 +136,20 @@ static void test_memory_that_is_not_ours_is_refused(void **state)
         {"cut", WHOLE - 1, 0, 's', true},
         {"cut within the header", 63, 0, 's', true},
         {"a name without end", WHOLE, NAME_AT + 63, 'x', true},
+        {"a version without end", WHOLE, CANARY_AT + 159, 'x', true},
         {"not sealed: it could shrink under us", WHOLE, 0, 's', false},
     };
     struct weight_region *other = NULL;
     struct error error = {0};
     struct set s;
+    char label[160];
 
     (void)state;
-    struct weight_region *own = weight_region_new(make_set(&s), &error);
+    memset(label, 'v', sizeof(label) - 1);
+    label[sizeof(label) - 1] = '\0';
+    make_set(&s);
+    s.policies[1].versions[VARIANT_CANARY].version = label; /* a byte more has no end */
+    struct weight_region *own = weight_region_new(&s.set, &error);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int fd = forged(own, rows[i].bytes, rows[i].at, rows[i].value, rows[i].seal);
         if (weight_region_map(fd, &other, &error) != -EPROTO)
@@ -153,12 +165,55 @@ static void test_memory_that_is_not_ours_is_refused(void **state)
     weight_region_free(own);
 }
 
+/* What somebody who decides about these versions means for a process that runs those. */
+static void test_a_weight_belongs_to_its_versions(void **state)
+{
+    static const struct {
+        const char *what;
+        const char *stable, *canary; /* of who decides; the region has 1.0.0 and 2.0.0, at 50 % */
+        uint32_t weight_bp, want_bp;
+    } rows[] = {
+        {"the same", "1.0.0", "2.0.0", 2500, 2500},
+        {"the same, taken back", "1.0.0", "2.0.0", 0, 0},
+        {"another stable beside the same canary", "1.0.1", "2.0.0", 0, 0},
+        {"promoted, and the next begins", "2.0.0", "3.0.0", 0, 10000},
+        {"promoted, and the next is far", "2.0.0", "3.0.0", 7500, 10000},
+        {"promoted, and nothing next", "2.0.0", NULL, 0, 10000},
+        {"taken out of the policy", "1.0.0", NULL, 0, 0},
+        {"another in its place", "1.0.0", "2.0.1", 7500, 0},
+        {"all is new", "3.0.0", "4.0.0", 0, 5000},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct error error = {0};
+        struct set s, decides;
+        make_set(&s);
+        make_set(&decides);
+        s.policies[1].versions[VARIANT_STABLE].version = "1.0.0";
+        s.policies[1].versions[VARIANT_CANARY].version = "2.0.0";
+        decides.policies[1].versions[VARIANT_STABLE].version = rows[i].stable;
+        decides.policies[1].versions[VARIANT_CANARY].version = rows[i].canary;
+        struct weight_region *r = weight_region_new(&s.set, &error);
+        struct weight *words = weight_region_words(r);
+        weight_follow(&words[1], 5000);
+        weight_region_follow(r, &decides.policies[1], rows[i].weight_bp);
+        if (weight_read(&words[1]).weight_bp != rows[i].want_bp)
+            fail_msg("%s: %u", rows[i].what, weight_read(&words[1]).weight_bp);
+        decides.policies[1].name = "unknown";
+        weight_region_follow(r, &decides.policies[1], 1);
+        assert_int_equal(weight_read(&words[0]).weight_bp, 0);
+        weight_region_free(r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_mappings_see_the_same_words),
         cmocka_unit_test(test_without_rollouts),
         cmocka_unit_test(test_memory_that_is_not_ours_is_refused),
+        cmocka_unit_test(test_a_weight_belongs_to_its_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
