@@ -141,7 +141,7 @@ static void on_prepared(struct upgrade *u)
     int rc = m.fds[0] < 0 ? m.fds[0] : handover_send(u->socket, &m);
     if (m.fds[0] >= 0)
         close(m.fds[0]);
-    if (rc < 0)
+    if (rc < 0 && rc != -EPIPE) /* -EPIPE: it ends, and on_child_exit knows why */
         fail(u, strerror(-rc));
     else
         uv_timer_start(&u->deadline, on_deadline, FROZEN_TIMEOUT_MS, 0);

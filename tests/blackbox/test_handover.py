@@ -239,8 +239,10 @@ def test_gone_between_the_states_and_ready(predecessor):
     p.hand_sockets()
     p.say(COMPLETE)
     assert p.hear() == PREPARED
+    p.s.process.send_signal(signal.SIGSTOP)  # so that READY comes too late
     p.states()
     p.ours.close()
+    p.s.process.send_signal(signal.SIGCONT)
     assert_refuses(p, "gone away")
     for _ in waiting:
         connection, _ = p.listener.accept()
