@@ -56,6 +56,10 @@ static const struct {
      offsetof(struct admin_worker, streams_unseen)},
     {"sluice_tunnels_total", "counter", "Connections upgraded, for example to WebSocket.",
      offsetof(struct admin_worker, tunnels)},
+    {"sluice_access_log_dropped_total", "counter",
+     "Access log lines that were not written: the disk or the reader could not keep up; log a "
+     "smaller sample, or errors: sampled.",
+     offsetof(struct admin_worker, log_dropped)},
     {"sluice_tls_handshakes_total", "counter", "TLS handshakes with clients that were done.",
      offsetof(struct admin_worker, handshakes)},
     {"sluice_tls_handshake_failures_total", "counter",

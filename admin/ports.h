@@ -28,7 +28,7 @@ struct admin_worker {
     uint64_t overloaded;
     uint64_t unshielded, retries_denied;
     uint64_t queued, queue_full;
-    uint64_t streams_unseen, tunnels;
+    uint64_t streams_unseen, tunnels, log_dropped;
     uint64_t handshakes, handshake_failures;
 };
 

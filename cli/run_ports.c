@@ -160,6 +160,7 @@ static void read_worker(const struct run *run, size_t index, struct admin_worker
         .queue_full = s.queue_full,
         .streams_unseen = s.streams_unseen,
         .tunnels = s.tunnels,
+        .log_dropped = s.log_dropped,
         .handshakes = s.handshakes,
         .handshake_failures = s.handshake_failures,
     };

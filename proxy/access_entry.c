@@ -29,6 +29,7 @@ static void add_counts(const struct access_entry *e, struct strbuf *b)
     add_text(b, STR("outcome"), e->result);
     if (e->rollout != NULL)
         strbuf_addf(b, ",\"attempts\":%u", e->attempts);
+    add_text(b, STR("error"), e->error);
     add_text(b, STR("first_variant"), e->first_variant);
     add_text(b, STR("first_outcome"), e->first_outcome);
     strbuf_addf(b, ",\"bytes_in\":%" PRIu64 ",\"bytes_out\":%" PRIu64, e->bytes_in, e->bytes_out);
@@ -59,7 +60,7 @@ void access_entry_write(const struct access_entry *e, struct worker *w)
     add_ms(&b, "first_token_ms", e->first_token_ns);
     add_ms(&b, "total_ms", e->total_ns);
     strbuf_add(&b, STR("}\n"));
-    if (!b.overflow)
-        access_log_add(w->shared->access_log, w->index, strbuf_str(&b));
+    if (!b.overflow && !access_log_add(w->shared->access_log, w->index, strbuf_str(&b)))
+        stat_add(&w->stats.log_dropped, 1);
     strbuf_deinit(&b);
 }

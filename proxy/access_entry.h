@@ -15,6 +15,7 @@ struct access_entry {
     int status;
     const char *result;
     unsigned attempts;
+    const char *error; /* why it was refused, or why an attempt failed; NULL: nothing to say */
     const char *first_variant, *first_outcome; /* when the answer is a later attempt's */
     uint64_t bytes_in, bytes_out, tokens;
     int64_t queue_ns;                      /* 0: did not wait */

@@ -16,13 +16,12 @@
 
 /* A pipe with room takes a piece whole, so that a write does not block. And because a piece ends
  * with a line, lines stay whole where two processes write to one file, as in an upgrade. */
-enum { POLL_MS = 50, LAST_WAIT_MS = 1000, PIECE_MAX = PIPE_BUF };
+enum { POLL_MS = 20, LAST_WAIT_MS = 1000, PIECE_MAX = PIPE_BUF };
 _Static_assert((int)ACCESS_LOG_LINE_MAX <= (int)PIECE_MAX, "a line is written at once");
 
 struct ring {
     _Alignas(64) _Atomic uint64_t head; /* written by the worker */
     _Alignas(64) _Atomic uint64_t tail; /* written by the log thread */
-    _Atomic uint64_t dropped;
     char *bytes;
 };
 
@@ -36,21 +35,20 @@ struct access_log {
     pthread_t thread;
 };
 
-void access_log_add(struct access_log *log, size_t worker, struct str line)
+bool access_log_add(struct access_log *log, size_t worker, struct str line)
 {
     struct ring *r = &log->rings[worker];
     uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
     uint64_t tail = atomic_load_explicit(&r->tail, memory_order_acquire);
 
-    if (line.len > ACCESS_LOG_RING_BYTES - (head - tail)) {
-        atomic_fetch_add_explicit(&r->dropped, 1, memory_order_relaxed);
-        return;
-    }
+    if (line.len > ACCESS_LOG_RING_BYTES - (head - tail))
+        return false;
     size_t at = head % ACCESS_LOG_RING_BYTES;
     size_t first = ACCESS_LOG_RING_BYTES - at < line.len ? ACCESS_LOG_RING_BYTES - at : line.len;
     memcpy(r->bytes + at, line.ptr, first);
     memcpy(r->bytes, line.ptr + first, line.len - first);
     atomic_store_explicit(&r->head, head + line.len, memory_order_release);
+    return true;
 }
 
 /* Waits until the descriptor takes bytes. False: it does not, and we are to stop. A reader that
@@ -95,10 +93,11 @@ static size_t next_piece(const struct ring *r, uint64_t tail, uint64_t head, cha
     return end == NULL ? len : (size_t)(end + 1 - to);
 }
 
-static void drain(struct access_log *log, struct ring *r)
+/* Returns how much there was. */
+static uint64_t drain(struct access_log *log, struct ring *r)
 {
     uint64_t head = atomic_load_explicit(&r->head, memory_order_acquire);
-    uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+    uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed), found = head - tail;
     char piece[PIECE_MAX];
 
     while (tail < head) {
@@ -108,6 +107,7 @@ static void drain(struct access_log *log, struct ring *r)
         tail += n;
     }
     atomic_store_explicit(&r->tail, tail, memory_order_release);
+    return found;
 }
 
 static void take_next(struct access_log *log)
@@ -129,9 +129,10 @@ static void *run(void *arg)
     while (!last) {
         last = atomic_load(&log->stop);
         take_next(log);
+        uint64_t found = 0;
         for (size_t i = 0; i < log->workers; i++)
-            drain(log, &log->rings[i]);
-        if (!last)
+            found += drain(log, &log->rings[i]);
+        if (!last && found < ACCESS_LOG_RING_BYTES / 16) /* else there is more by now */
             nanosleep(&pause, NULL);
     }
     return NULL;
@@ -201,13 +202,4 @@ void access_log_free(struct access_log *log)
     close(log->fd);
     free(log->to);
     free(log);
-}
-
-uint64_t access_log_dropped(const struct access_log *log)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; log != NULL && i < log->workers; i++)
-        sum += atomic_load_explicit(&log->rings[i].dropped, memory_order_relaxed);
-    return sum;
 }

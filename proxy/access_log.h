@@ -7,13 +7,14 @@
 #ifndef PROXY_ACCESS_LOG_H
 #define PROXY_ACCESS_LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
 #include "base/str.h"
 
-enum { ACCESS_LOG_RING_BYTES = 256 * 1024, ACCESS_LOG_LINE_MAX = 4096 };
+enum { ACCESS_LOG_RING_BYTES = 1024 * 1024, ACCESS_LOG_LINE_MAX = 4096 };
 
 struct access_log;
 
@@ -25,8 +26,7 @@ int access_log_new(const char *to, size_t workers, struct access_log **ret, stru
 int access_log_reopen(struct access_log *, struct error *reterr);
 /* Writes what is still in the rings, then joins the thread. NULL is fine. */
 void access_log_free(struct access_log *);
-/* The worker's thread. The line ends with a newline. */
-void access_log_add(struct access_log *, size_t worker, struct str line);
-uint64_t access_log_dropped(const struct access_log *);
+/* The worker's thread. The line ends with a newline. False: there was no room for it. */
+bool access_log_add(struct access_log *, size_t worker, struct str line);
 
 #endif

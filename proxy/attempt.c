@@ -249,7 +249,9 @@ void attempt_failed(struct exchange *ex, enum outcome_kind kind, const struct fa
     struct worker *w = ex->worker;
     enum retry what = decide(ex, kind);
 
-    if (what == RETRY_SAME &&
+    exchange_note(ex, f->code, f->message);
+    /* Where no connection was made nothing was asked of anybody: that needs no budget. */
+    if (what == RETRY_SAME && kind != OUTCOME_CONNECT &&
         !retry_budget_withdraw(&w->budgets[ex->route->rollout], upstream_of(ex)->retries_budget,
                                w->loop.now_ns)) {
         stat_add(&w->stats.retries_denied, 1);

@@ -3,6 +3,7 @@
  */
 #include "proxy/client.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
@@ -125,14 +126,20 @@ static void refuse(struct client *c, int status, const char *why)
     } codes[] = {{408, "request_timeout"},    {414, "target_too_long"},
                  {417, "expectation_failed"}, {431, "head_too_large"},
                  {501, "not_implemented"},    {505, "version_not_supported"}};
-    struct forward_error e = {
-        .status = status, .code = "bad_request", .message = why, .close = true};
+    static const struct head none; /* what came cannot be trusted to name the request */
+    char request_id[REQUEST_ID_MAX + 1];
+    struct forward_error e = {.status = status,
+                              .code = "bad_request",
+                              .message = why,
+                              .request_id = request_id,
+                              .close = true};
 
+    forward_request_id(&none, &c->worker->rng, request_id);
     for (size_t i = 0; i < ARRAY_LEN(codes); i++)
         if (codes[i].status == status)
             e.code = codes[i].code;
     stat_add(&c->worker->stats.rejected, 1);
-    client_log_refusal(c, NULL, NULL, status);
+    client_log_refusal(c, NULL, &e);
     list_remove(&c->link);
     client_answer(c, &e, false, true);
 }
@@ -336,10 +343,10 @@ void client_answer(struct client *c, const struct forward_error *e, bool keep_al
     client_send(c, strbuf_str(out), keep_alive, body_coming);
 }
 
-void client_log_refusal(struct client *c, const struct head *h, const char *request_id, int status)
+void client_log_refusal(struct client *c, const struct head *h, const struct forward_error *e)
 {
     const struct shared *s = c->worker->shared;
-    char method[16] = "", path[256] = "";
+    char method[16] = "", path[256] = "", why[192];
 
     if (s->access_log == NULL || s->config->access_log.errors != ACCESS_LOG_ERRORS_ALL)
         return;
@@ -347,19 +354,21 @@ void client_log_refusal(struct client *c, const struct head *h, const char *requ
         str_copy(method, sizeof(method), h->method);
         str_copy(path, sizeof(path), h->path);
     }
-    const struct access_entry e = {
-        .request_id = request_id,
+    snprintf(why, sizeof(why), "%s: %s", e->code, e->message);
+    const struct access_entry entry = {
+        .request_id = e->request_id,
         .client = c->peer,
         .method = h == NULL ? NULL : method,
         .path = h == NULL ? NULL : path,
-        .status = status,
+        .status = e->status,
         .result = result_names[RESULT_REJECTED],
+        .error = why,
         .connect_ns = -1,
         .first_byte_ns = -1,
         .first_token_ns = -1,
         .total_ns = c->worker->loop.now_ns - c->since_ns,
     };
-    access_entry_write(&e, c->worker);
+    access_entry_write(&entry, c->worker);
 }
 
 static void on_end(struct stream *s, int status)

@@ -43,9 +43,9 @@ bool client_may_go_on(const struct client *, const struct head *);
 /* Bytes that were held while the exchange could not take them go to it now. The client may have no
  * exchange any more, or another one. */
 void client_resume(struct client *);
-/* A line in the access log for a request that became no exchange; `head` and `request_id` are NULL
- * when it was not even read. */
-void client_log_refusal(struct client *, const struct head *, const char *request_id, int status);
+/* A line in the access log for a request that became no exchange. `head` is NULL when it was not
+ * even read. */
+void client_log_refusal(struct client *, const struct head *, const struct forward_error *);
 
 /* The answer is complete (as far as writing goes). Closes when !keep_alive; lingers first when the
  * request's body may still be coming. */

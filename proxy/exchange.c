@@ -5,6 +5,7 @@
  */
 #include "proxy/exchange.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
@@ -94,6 +95,7 @@ static void write_access_log(const struct exchange *ex, unsigned result)
         .status = ex->status,
         .result = result_names[result],
         .attempts = ex->attempts,
+        .error = ex->why[0] == '\0' ? NULL : ex->why,
         .first_variant = ex->attempts > 1 ? variant_names[ex->first_variant] : NULL,
         .first_outcome = ex->attempts <= 1 ? NULL
                          : ex->first_void  ? "withdrawn"
@@ -142,10 +144,17 @@ static struct client *finish(struct exchange *ex, unsigned result)
 
 /* --- the ways to end --- */
 
+void exchange_note(struct exchange *ex, const char *code, const char *message)
+{
+    if (ex->why[0] == '\0')
+        snprintf(ex->why, sizeof(ex->why), "%s: %s", code, message);
+}
+
 void exchange_answer(struct exchange *ex, unsigned result, const struct failure *f)
 {
     char request_id[REQUEST_ID_MAX + 1];
-    bool body_coming = !ex->request.done, keep = ex->client_keep_alive && !ex->worker->draining;
+    bool body_coming = !ex->request.done,
+         keep = ex->client_keep_alive && !ex->http10 && !ex->worker->draining;
     struct forward_error e = {
         .status = f->status,
         .code = f->code,
@@ -159,6 +168,7 @@ void exchange_answer(struct exchange *ex, unsigned result, const struct failure 
 
     CHECK(ex->state == EX_ATTEMPTING || ex->state == EX_QUEUED);
     memcpy(request_id, ex->request_id, sizeof(request_id));
+    exchange_note(ex, f->code, f->message);
     ex->status = f->status;
     attempt_release(ex, false);
     struct client *c = finish(ex, result);

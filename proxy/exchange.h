@@ -82,6 +82,7 @@ struct exchange {
     bool client_ended, upstream_ended; /* of a tunnel */
 
     char request_id[REQUEST_ID_MAX + 1];
+    char why[192]; /* the first attempt that failed did, or the request was refused; "": neither */
     char method[16];
     char path[256]; /* for the access log, cut */
     char peer[64];  /* the client's own address, behind trusted proxies too */
@@ -120,6 +121,8 @@ void exchange_enter(struct exchange *, enum exchange_state next);
 struct exchange *exchange_take(struct worker *);
 /* One that never began. */
 void exchange_discard(struct exchange *);
+/* Remembers what went wrong, unless something did before. */
+void exchange_note(struct exchange *, const char *code, const char *message);
 /* The attempt is over; answers with an error of our own and ends the exchange. */
 void exchange_answer(struct exchange *, unsigned result, const struct failure *);
 /* The client is at fault before the first byte: settled as its abort, which counts against nobody.

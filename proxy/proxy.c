@@ -353,6 +353,7 @@ void proxy_worker_stats(const struct proxy *p, size_t worker, struct proxy_worke
         .queue_full = atomic_load(&w->stats.queue_full),
         .streams_unseen = atomic_load(&w->stats.streams_unseen),
         .tunnels = atomic_load(&w->stats.tunnels),
+        .log_dropped = atomic_load(&w->stats.log_dropped),
         .handshakes = atomic_load(&w->stats.handshakes),
         .handshake_failures = atomic_load(&w->stats.handshake_failures),
     };

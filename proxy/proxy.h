@@ -70,6 +70,7 @@ struct proxy_worker_stats {
     uint64_t queue_full;     /* requests that found no room to wait, or waited too long */
     uint64_t streams_unseen; /* event streams passed on unread, because they came encoded */
     uint64_t tunnels;        /* connections that were upgraded */
+    uint64_t log_dropped;    /* lines of the access log for which there was no room */
     uint64_t handshakes;     /* TLS with clients, done */
     uint64_t handshake_failures;
 };

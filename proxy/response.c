@@ -119,6 +119,10 @@ static void shield_answer(struct exchange *ex, const struct head *h, struct str 
         result = body_read(&body, &rest, FRAMING_NONE, &out);
     } while (result == BODY_AGAIN);
     body_deinit(&body);
+    char message[48];
+
+    snprintf(message, sizeof(message), "the canary answered %d", h->status);
+    exchange_note(ex, "upstream_status", message);
     ex->status = h->status;
     ex->first_byte_ns = ex->worker->loop.now_ns;
     attempt_shield(ex, OUTCOME_5XX,

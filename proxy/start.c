@@ -12,7 +12,7 @@ static void answer_unrouted(struct client *c, const struct head *h, const struct
 {
     char request_id[REQUEST_ID_MAX + 1];
     bool has_body = h->framing != FRAMING_NONE;
-    bool keep = client_may_go_on(c, h) && !has_body;
+    bool keep = client_may_go_on(c, h) && h->minor == 1 && !has_body;
 
     forward_request_id(h, &c->worker->rng, request_id);
     struct forward_error e = {.status = f->status,
@@ -21,7 +21,7 @@ static void answer_unrouted(struct client *c, const struct head *h, const struct
                               .request_id = request_id,
                               .close = !keep,
                               .to_head = str_eq(h->method, STR("HEAD"))};
-    client_log_refusal(c, h, request_id, f->status);
+    client_log_refusal(c, h, &e);
     client_answer(c, &e, keep, has_body);
 }
 
@@ -36,7 +36,7 @@ static bool answer_health(struct client *c, const struct head *h)
         return false;
     bool ready = !c->worker->draining && !atomic_load_explicit(&s->unready, memory_order_relaxed);
     bool has_body = h->framing != FRAMING_NONE;
-    bool keep = client_may_go_on(c, h) && !has_body;
+    bool keep = client_may_go_on(c, h) && h->minor == 1 && !has_body;
     struct str body = ready ? STR("ready\n") : STR("draining\n");
     strbuf_reset(out);
     strbuf_addf(out,
@@ -99,6 +99,7 @@ static void fill(struct exchange *ex, struct client *c, const struct route *rout
     ex->request.drop_trailers = !forward_request_trailers(h);
     ex->request_as = h->framing;
     forward_request_id(h, &w->rng, ex->request_id);
+    ex->why[0] = '\0';
     str_copy(ex->method, sizeof(ex->method), h->method);
     str_copy(ex->path, sizeof(ex->path), h->path);
     str_copy(ex->peer, sizeof(ex->peer),

@@ -116,7 +116,7 @@ struct worker {
     _Alignas(64) struct {
         _Atomic uint64_t connections, connections_active, requests, requests_active,
             upstream_connections, unmatched, rejected, refused_connections, overloaded, unshielded,
-            retries_denied, queued, queue_full, streams_unseen, tunnels, handshakes,
+            retries_denied, queued, queue_full, streams_unseen, tunnels, log_dropped, handshakes,
             handshake_failures;
     } stats; /* written by this worker, read by anyone */
 };

@@ -149,6 +149,7 @@ def test_what_sluice_refuses_itself(front):
     ask(s, "nowhere", target="/other")
     e = entry(s, "nowhere")
     assert e["status"] == 404
+    assert e["error"].startswith("no_rollout: ")
     assert not e.get("rollout") and not e.get("version")
 
 
@@ -161,6 +162,7 @@ def test_a_shielded_request(pair):
     assert (e["variant"], e["version"]) == ("stable", "1.0.0")
     assert e["endpoint"] == f"127.0.0.1:{stable.port}"
     assert (e["first_variant"], e["first_outcome"]) == ("canary", "5xx")
+    assert e["error"] == "upstream_status: the canary answered 500"
 
 
 def test_a_request_that_waited(front):

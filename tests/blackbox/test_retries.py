@@ -139,6 +139,16 @@ def test_a_kept_connection_that_breaks_under_a_request(front):
     assert s.request("POST", "/v1/x", body=b"{}").status == 200
 
 
+def test_a_dead_endpoint_costs_no_request(endpoints):
+    """Nothing was asked of it, so the request goes to the other, whatever the budget says."""
+    s, (first, second) = endpoints(None, None, retries={"max": 1, "budget": "0%"})
+    first.down()
+    with Client(s.port) as c:
+        for _ in range(100):
+            assert c.request("POST", "/v1/x", body=b"{}").status == 200
+    assert second.count == 100
+
+
 def test_a_large_put_is_sent_again_whole(endpoints):
     def half(request, c):
         c.reset()

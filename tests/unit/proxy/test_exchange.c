@@ -633,6 +633,20 @@ static void test_slow_reader_stops_the_source(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void test_an_old_client_sees_the_end_of_our_own_answers(void **state)
+{
+    struct fixture *f = *state;
+
+    client_send(f, "GET /x HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n");
+    upstream_accept(f);
+    take(f, f->upstream);
+    upstream_send(f, "nonsense\r\n\r\n");
+    const char *down = take(f, f->client);
+    assert_starts(down, "HTTP/1.1 502");
+    assert_has(down, "Connection: close\r\n");
+    assert_has(down, "<eof>");
+}
+
 static void test_reset_behind_a_refused_request(void **state)
 {
     struct fixture *f = *state;
@@ -686,6 +700,7 @@ int main(void)
         T(test_refusals_close),
         T(test_broken_chunks_are_not_forwarded_whole),
         T(test_slow_reader_stops_the_source),
+        T(test_an_old_client_sees_the_end_of_our_own_answers),
         T(test_reset_behind_a_refused_request),
     };
     signal(SIGPIPE, SIG_IGN); /* as proxy_start does */
