@@ -14,7 +14,7 @@ import time
 from http_wire import fetch, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN_DIR = pathlib.Path(os.environ.get("SLUICE_BIN_DIR", ROOT / "build" / "release"))
+BIN_DIR = pathlib.Path(os.environ.get("SLUICE_BIN_DIR", ROOT / "build" / "release")).resolve()
 SLUICE = BIN_DIR / "sluice"
 
 # Slower than a sane machine ever is, sanitizers and four tests at a time included.

@@ -22,7 +22,7 @@ __all__ = ["BIN", "Backend", "Load", "Model", "Rig", "Sluice", "arguments", "fai
 # Where sluice, model-server, traffic and storm are.
 BIN = pathlib.Path(
     os.environ.get("SLUICE_BIN_DIR", pathlib.Path(__file__).resolve().parents[2] / "build/release")
-)
+).resolve()
 
 
 class Model:
