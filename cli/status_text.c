@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "analysis/outcome.h"
 #include "base/clock.h"
 #include "base/units.h"
 #include "cli/member.h"
@@ -346,8 +347,22 @@ static void traffic_row(struct page *p, struct table *t, const char *variant)
         table_cell(t, COLOUR_NONE, "%s", ms_text(member_number(v, quantiles[i], -1), time));
 }
 
-/* "  canary: 3 retries, 12 shielded by stable; first token p50 120ms, p95 400ms": what most traffic
- * has none of, and then there is no line. */
+/* "40 5xx, 3 connect": how first attempts ended that did not end well. */
+static void add_outcomes(const json_t *variant, struct strbuf *note)
+{
+    char path[64], number[COUNT_TEXT_MAX];
+
+    for (int k = 0; k < OUTCOME_KIND_COUNT; k++) {
+        snprintf(path, sizeof(path), "outcomes.%s", outcome_names[k]);
+        double n = member_number(variant, path, 0);
+        if (k != OUTCOME_OK && n > 0)
+            strbuf_addf(note, "%s%s %s", note->len > 0 ? ", " : "", output_count(n, number),
+                        outcome_names[k]);
+    }
+}
+
+/* "  canary: 40 5xx; 3 retries, 12 shielded by stable; first token p50 120ms, p95 400ms": what most
+ * traffic has none of, and then there is no line. */
 static void add_traffic_note(struct page *p, const char *variant)
 {
     static const struct {
@@ -363,10 +378,15 @@ static void add_traffic_note(struct page *p, const char *variant)
     strbuf_init(&note, 1024);
     snprintf(path, sizeof(path), "traffic.%s", variant);
     const json_t *v = member_get(p->doc, path);
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        if (member_number(v, rows[i].key, 0) > 0)
-            strbuf_addf(&note, "%s%s %s", note.len > 0 ? ", " : "",
-                        output_count(member_number(v, rows[i].key, 0), number), rows[i].text);
+    add_outcomes(v, &note);
+    const char *separator = note.len > 0 ? "; " : "";
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (member_number(v, rows[i].key, 0) <= 0)
+            continue;
+        strbuf_addf(&note, "%s%s %s", separator,
+                    output_count(member_number(v, rows[i].key, 0), number), rows[i].text);
+        separator = ", ";
+    }
     if (member_has_number(v, "first_token_ms.p50"))
         strbuf_addf(&note, "%sfirst token p50 %s, p95 %s", note.len > 0 ? "; " : "",
                     ms_text(member_number(v, "first_token_ms.p50", -1), p50),
