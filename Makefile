@@ -26,7 +26,7 @@ SUB      = $(MAKE) $(PARALLEL)
 
 # --- packages: the one place that names them ---------------------------------------------------
 PACKAGES := gcc make pkg-config libuv1-dev libcurl4-openssl-dev libjansson-dev libyaml-dev \
-            libssl-dev libsqlite3-dev libcmocka-dev curl python3-pytest python3-pytest-xdist \
+            libssl-dev libsqlite3-dev libcmocka-dev curl openssl python3-pytest python3-pytest-xdist \
             clang-format cppcheck git ca-certificates
 # llhttp: the development package where apt has one, else the C sources inside node-llhttp.
 LLHTTP_DEV    := libllhttp-dev
