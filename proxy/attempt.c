@@ -295,10 +295,8 @@ void attempt_unavailable(struct exchange *ex, const struct failure *f)
 {
     bool shield = decide(ex, OUTCOME_UNAVAILABLE) == RETRY_STABLE;
 
-    if (ex->state == EX_QUEUED) {
+    if (ex->state == EX_QUEUED)
         queue_leave(ex);
-        exchange_enter(ex, EX_ATTEMPTING);
-    }
     if (shield) {
         struct client *c = ex->client;
         attempt_shield(ex, OUTCOME_UNAVAILABLE, false);
@@ -314,10 +312,8 @@ bool attempt_withdraw(struct exchange *ex)
     CHECK(ex->variant == VARIANT_CANARY);
     if (ex->replay.given_up || !attempt_may_repeat(ex) || !stable_is_free(ex))
         return false;
-    if (ex->state == EX_QUEUED) {
+    if (ex->state == EX_QUEUED)
         queue_leave(ex);
-        exchange_enter(ex, EX_ATTEMPTING);
-    }
     attempt_void(ex);
     struct client *c = ex->client;
     attempt_shield(ex, OUTCOME_OK, false);

@@ -113,8 +113,7 @@ static void write_access_log(const struct exchange *ex, unsigned result)
     access_entry_write(&e, w);
 }
 
-/* What the client got in the end. */
-static unsigned result_of(const struct exchange *ex, enum outcome_kind kind)
+unsigned exchange_result(const struct exchange *ex, enum outcome_kind kind)
 {
     return ex->shielded && !outcome_is_error(kind) && kind != OUTCOME_CLIENT_ABORT
                ? (unsigned)RESULT_SHIELDED
@@ -204,7 +203,7 @@ void exchange_break(struct exchange *ex, enum outcome_kind kind)
 void exchange_abort(struct exchange *ex)
 {
     if (ex->state == EX_TUNNEL) {
-        exchange_end_tunnel(ex, result_of(ex, OUTCOME_OK), true);
+        exchange_end_tunnel(ex, exchange_result(ex, OUTCOME_OK), true);
         return;
     }
     ex->status = ex->status == 0 ? 499 : ex->status;
@@ -240,7 +239,7 @@ void exchange_complete(struct exchange *ex, bool surplus, const struct body_out 
                             stream_pending(&ex->up->stream) == 0);
     struct body response = ex->response; /* its trailers are among the last bytes */
     ex->response = (struct body){.bytes = response.bytes};
-    struct client *c = finish(ex, result_of(ex, kind));
+    struct client *c = finish(ex, exchange_result(ex, kind));
     /* Counted before the last bytes go out: who has the whole answer finds it in the metrics. */
     if (last->count > 0 && stream_write(&c->stream, last->bufs, last->count) < 0)
         client_cut(c);

@@ -123,6 +123,8 @@ struct exchange *exchange_take(struct worker *);
 void exchange_discard(struct exchange *);
 /* Remembers what went wrong, unless something did before. */
 void exchange_note(struct exchange *, const char *code, const char *message);
+/* What the client got, when the attempt that answers it ended so. */
+unsigned exchange_result(const struct exchange *, enum outcome_kind);
 /* The attempt is over; answers with an error of our own and ends the exchange. */
 void exchange_answer(struct exchange *, unsigned result, const struct failure *);
 /* The client is at fault before the first byte: settled as its abort, which counts against nobody.
@@ -176,7 +178,7 @@ void attempt_release(struct exchange *, bool reuse);
 
 /* queue.c */
 void queue_enter(struct exchange *); /* or unavailable, when it is full */
-void queue_leave(struct exchange *);
+void queue_leave(struct exchange *); /* its wait is over: ATTEMPTING again */
 bool queue_has_room(const struct exchange *, enum variant);
 /* A slot of that version became free. */
 void queue_notify(struct worker *, uint32_t rollout, enum variant);

@@ -46,7 +46,7 @@ void queue_leave(struct exchange *ex)
     struct worker *w = ex->worker;
     struct wait_queue *q = queue_of(w, ex->route->rollout, ex->variant);
 
-    CHECK(ex->state == EX_QUEUED);
+    exchange_enter(ex, EX_ATTEMPTING);
     list_remove(&ex->wait);
     if (--q->count == 0)
         list_remove(&q->link);
@@ -82,7 +82,6 @@ static void serve(struct wait_queue *q)
         if (!attempt_choose(ex))
             return;
         queue_leave(ex);
-        exchange_enter(ex, EX_ATTEMPTING);
         send_begin(ex, false, &none);
         client_resume(c);
     }

@@ -128,6 +128,21 @@ static bool over_limit(const struct exchange *ex)
     return ex->request.bytes > ex->worker->shared->config->limits.body_bytes;
 }
 
+/* The next piece of the body, framed for the endpoint. BODY_ERROR also when it is larger than it
+ * may be: then nothing of it is to be sent. */
+static enum body_result next_piece(struct exchange *ex, struct str *bytes, struct body_out *out)
+{
+    bool was_done = ex->request.done;
+    enum body_result result = body_read(&ex->request, bytes, ex->request_as, out);
+
+    if (result == BODY_ERROR || over_limit(ex))
+        return BODY_ERROR;
+    ex->body_begun |= out->count > 0;
+    if (ex->request.done && !was_done)
+        ex->request_done_ns = ex->worker->loop.now_ns;
+    return result;
+}
+
 /* The body's bytes (after the head when `first`) in as few writes as the framing allows.
  * BODY_ERROR, or in *ret_status the error with which no connection took the head. After a later
  * failed write the endpoint takes no more; it may have answered early, and what still comes of the
@@ -136,15 +151,13 @@ static enum body_result send_request(struct exchange *ex, bool first, struct str
                                      int *ret_status)
 {
     enum body_result result;
-    bool was_done = ex->request.done;
 
     *ret_status = 0;
     do {
         struct body_out out = {.count = 0};
-        result = body_read(&ex->request, bytes, ex->request_as, &out);
-        if (result == BODY_ERROR || over_limit(ex))
-            return BODY_ERROR; /* and nothing of these bytes is sent */
-        ex->body_begun |= out.count > 0;
+        result = next_piece(ex, bytes, &out);
+        if (result == BODY_ERROR)
+            return result;
         if (first)
             *ret_status = write_first(ex, &out);
         else if (out.count > 0 && !ex->upload_broken)
@@ -153,8 +166,6 @@ static enum body_result send_request(struct exchange *ex, bool first, struct str
         first = false;
     } while (result == BODY_AGAIN && *ret_status == 0);
     ex->progress_ns = ex->worker->loop.now_ns;
-    if (ex->request.done && !was_done)
-        ex->request_done_ns = ex->progress_ns;
     return result;
 }
 
@@ -229,16 +240,13 @@ void send_later(struct exchange *ex, struct str *bytes)
     while (result == BODY_AGAIN && bytes->len > 0 && ex->replay.len < LOOP_READ_BYTES &&
            replay_reserve(&ex->replay, limits, ex->replay.len + bytes->len + FRAMING_BYTES)) {
         struct body_out out = {.count = 0};
-        result = body_read(&ex->request, bytes, ex->request_as, &out);
-        if (result == BODY_ERROR || over_limit(ex)) {
+        result = next_piece(ex, bytes, &out);
+        if (result == BODY_ERROR) {
             refuse_body(ex);
             return;
         }
-        ex->body_begun |= out.count > 0;
         CHECK(replay_add(&ex->replay, limits, out.bufs, out.count));
     }
-    if (ex->request.done)
-        ex->request_done_ns = ex->worker->loop.now_ns;
     ex->client->upload_paused = !ex->request.done && ex->replay.len >= LOOP_READ_BYTES;
     client_update_reading(ex->client);
 }

@@ -137,7 +137,7 @@ void exchange_sweep(struct exchange *ex, int64_t now_ns)
         return;
     if (ex->state == EX_TUNNEL) {
         if (now_ns - ex->progress_ns > limits(ex)->tunnel_timeout_ns)
-            exchange_end_tunnel(ex, OUTCOME_OK, false);
+            exchange_end_tunnel(ex, exchange_result(ex, OUTCOME_OK), false);
     } else if (ex->state == EX_QUEUED) {
         sweep_queued(ex, now_ns);
     } else if (now_ns - ex->start_ns > limits(ex)->total_timeout_ns) {

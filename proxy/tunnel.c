@@ -6,8 +6,7 @@
 
 static void end(struct exchange *ex, bool broken)
 {
-    exchange_end_tunnel(ex, ex->shielded ? (unsigned)RESULT_SHIELDED : (unsigned)OUTCOME_OK,
-                        broken);
+    exchange_end_tunnel(ex, exchange_result(ex, OUTCOME_OK), broken);
 }
 
 /* Each direction is read as fast as the other side takes it. */
