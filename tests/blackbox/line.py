@@ -1,5 +1,6 @@
 """A line of processes, each of which replaced the one before it."""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -98,3 +99,16 @@ class Line:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
+
+
+@contextlib.contextmanager
+def all_end_well():
+    """A list for lines: each must end well in the end, and nothing is left of any."""
+    lines = []
+    try:
+        yield lines
+        for each in lines:
+            each.end()
+    finally:
+        for each in lines:
+            each.kill()

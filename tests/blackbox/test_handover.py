@@ -16,7 +16,7 @@ import pytest
 
 import sluice as sluice_module
 from http_wire import Client, wait_until
-from line import Line
+from line import Line, all_end_well
 from sluice import SLUICE, Sluice, free_port, policy, steps
 from test_systemd import Manager
 
@@ -46,27 +46,17 @@ def stand_in(tmp_path, monkeypatch, sluice, backend):
     program = tmp_path / "sluice-program"
     program.symlink_to(SLUICE)
     monkeypatch.setattr(sluice_module, "SLUICE", program)
-    lines = []
+    with all_end_well() as lines:
+        def make(text, canary=True, **kw):
+            versions = [backend("1.0.0")] + ([backend("2.0.0")] if canary else [])
+            first = {"start": "manual", "steps": steps(25, 50, hold="1h")} if canary else {}
+            lines.append(Line(sluice(policy("chat", *versions, first=first), **kw)))
+            program.unlink()
+            program.write_text(SUCCESSOR + text)
+            program.chmod(0o755)
+            return lines[-1]
 
-    def make(text, canary=True, **kw):
-        versions = [backend("1.0.0")] + ([backend("2.0.0")] if canary else [])
-        lines.append(Line(sluice(
-            policy("chat", *versions,
-                   first={"start": "manual", "steps": steps(25, 50, hold="1h")} if canary else {}),
-            **kw,
-        )))
-        program.unlink()
-        program.write_text(SUCCESSOR + text)
-        program.chmod(0o755)
-        return lines[-1]
-
-    yield make
-    try:
-        for each in lines:
-            each.end()
-    finally:
-        for each in lines:
-            each.kill()
+        yield make
 
 
 def assert_as_before(up, pid):

@@ -13,7 +13,7 @@ import pytest
 
 import sluice as sluice_module
 from http_wire import Client, WireError, fetch, wait_until
-from line import Line
+from line import Line, all_end_well
 from load import Load, failures
 from sluice import SLUICE, free_port, policy, steps
 
@@ -21,19 +21,12 @@ from sluice import SLUICE, free_port, policy, steps
 @pytest.fixture
 def line(sluice):
     """line(policies, …): a sluice, and the processes that will replace it."""
-    lines = []
+    with all_end_well() as lines:
+        def make(*args, **kw):
+            lines.append(Line(sluice(*args, **kw)))
+            return lines[-1]
 
-    def make(*args, **kw):
-        lines.append(Line(sluice(*args, **kw)))
-        return lines[-1]
-
-    yield make
-    try:
-        for each in lines:
-            each.end()
-    finally:
-        for each in lines:
-            each.kill()
+        yield make
 
 
 class Newcomers:
