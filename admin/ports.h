@@ -19,7 +19,7 @@
 
 /* One worker's counters since the start; the gauges are those that say `active`. */
 struct admin_worker {
-    uint64_t connections, connections_active;
+    uint64_t connections, connections_active, connections_handed;
     uint64_t requests, requests_active;
     uint64_t upstream_connections;
     uint64_t unmatched;

@@ -147,6 +147,7 @@ static void read_worker(const struct run *run, size_t index, struct admin_worker
     *ret = (struct admin_worker){
         .connections = s.connections,
         .connections_active = s.connections_active,
+        .connections_handed = s.connections_handed,
         .requests = s.requests,
         .requests_active = s.requests_active,
         .upstream_connections = s.upstream_connections,

@@ -340,6 +340,7 @@ void proxy_worker_stats(const struct proxy *p, size_t worker, struct proxy_worke
     *ret = (struct proxy_worker_stats){
         .connections = atomic_load(&w->stats.connections),
         .connections_active = atomic_load(&w->stats.connections_active),
+        .connections_handed = atomic_load(&w->stats.connections_handed),
         .requests = atomic_load(&w->stats.requests),
         .requests_active = atomic_load(&w->stats.requests_active),
         .upstream_connections = atomic_load(&w->stats.upstream_connections),

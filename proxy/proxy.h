@@ -55,8 +55,9 @@ void proxy_address(const struct proxy *, size_t listener, char to[static PROXY_A
 void proxy_set_ready(struct proxy *, bool ready);
 
 struct proxy_worker_stats {
-    uint64_t connections; /* accepted since start */
+    uint64_t connections; /* taken since start */
     uint64_t connections_active;
+    uint64_t connections_handed; /* accepted here and given to a less loaded worker */
     uint64_t requests;
     uint64_t requests_active;
     uint64_t upstream_connections; /* opened since start */

@@ -67,7 +67,7 @@ void queue_notify(struct worker *w, uint32_t rollout, enum variant variant)
         uv_async_send(&w->wake);
         return;
     }
-    for (size_t i = 0; i < WORKERS_MAX && w->shared->workers[i] != NULL; i++)
+    for (size_t i = 0; i < w->shared->worker_count; i++)
         if (w->shared->workers[i] != w)
             uv_async_send(&w->shared->workers[i]->wake);
 }

@@ -10,6 +10,7 @@
 #include "proxy/client.h"
 #include "proxy/exchange.h"
 #include "proxy/pool.h"
+#include "proxy/spread.h"
 
 enum { SWEEP_MS = 100, DRAIN_GRACE_MS = 1000 };
 
@@ -18,7 +19,7 @@ static void on_accept(struct acceptor *a, int fd)
     struct listening *l = a->arg;
 
     loop_turn(&l->worker->loop);
-    client_accept(l->worker, l->listener, fd);
+    spread_accepted(l->worker, l->listener, fd);
 }
 
 static void sweep_exchanges(struct worker *w, int64_t now_ns)
@@ -61,6 +62,7 @@ static void drain_step(struct worker *w, int64_t now_ns)
     if (!w->draining) {
         for (struct listening *l = w->listening; l != NULL; l = l->next)
             acceptor_take(&l->acceptor); /* who is in the kernel's queue was promised service */
+        spread_close(w);
         w->draining = true;
         w->drain_ns = now_ns;
         close_acceptors(w);
@@ -116,6 +118,7 @@ static void on_wake(uv_async_t *async)
 
     take_certificates(w);
     loop_turn(&w->loop);
+    spread_take(w);
     queue_serve(w);
     drain_step(w, w->loop.now_ns);
 }
@@ -159,8 +162,9 @@ struct worker *worker_new(struct shared *shared, size_t index, const int *fds, s
     }
     w->budgets = xcalloc(rollouts + 1, sizeof(*w->budgets));
     w->withdrawals = xcalloc(rollouts + 1, sizeof(*w->withdrawals));
-    CHECK(index < WORKERS_MAX);
-    shared->workers[index] = w;
+    inbox_init(&w->inbox);
+    CHECK(index < WORKERS_MAX && index == shared->worker_count);
+    shared->workers[shared->worker_count++] = w;
     strbuf_init(&w->scratch, 2 * shared->config->limits.head_bytes + HEAD_EXTRA_BYTES);
     for (size_t i = 0; i < count; i++)
         worker_listen(w, i, fds[i]);
@@ -237,6 +241,7 @@ void worker_free(struct worker *w)
         strbuf_deinit(&ex->head);
         free(ex);
     }
+    inbox_deinit(&w->inbox);
     loop_deinit(&w->loop);
     uv_sem_destroy(&w->gate);
     certificates_unref(w->renewed);

@@ -18,6 +18,7 @@
 #include "proxy/access_log.h"
 #include "proxy/certificates.h"
 #include "proxy/forward.h"
+#include "proxy/inbox.h"
 #include "proxy/proxy.h"
 #include "proxy/replay.h"
 #include "proxy/retry.h"
@@ -44,6 +45,7 @@ struct shared {
     _Atomic bool unready; /* health_path says so: the listeners will close soon */
     struct replay_limits replay;
     struct worker *workers[WORKERS_MAX]; /* all of them before the first thread starts */
+    size_t worker_count;
     uint64_t sockets_max; /* what RLIMIT_NOFILE leaves beside files, the admin API and a reserve */
 };
 
@@ -100,6 +102,7 @@ struct worker {
     struct listening *listening; /* its sockets; of one listener there may be several */
     uv_timer_t sweep;
     uv_async_t wake;
+    struct inbox inbox;                     /* connections that other workers hand to this one */
     struct certificates *certificates;      /* for new connections */
     _Atomic(struct certificates *) renewed; /* to be taken up; NULL: nothing new */
     _Atomic int64_t drain_deadline_ns;      /* 0: running; else: no new connections, end by then */
@@ -114,10 +117,10 @@ struct worker {
     struct strbuf scratch;                   /* a response head or an error on its way out */
     struct head request_head, response_head; /* of the message being handled in this callback */
     _Alignas(64) struct {
-        _Atomic uint64_t connections, connections_active, requests, requests_active,
-            upstream_connections, unmatched, rejected, refused_connections, overloaded, unshielded,
-            retries_denied, queued, queue_full, streams_unseen, tunnels, log_dropped, handshakes,
-            handshake_failures;
+        _Atomic uint64_t connections, connections_active, connections_handed, requests,
+            requests_active, upstream_connections, unmatched, rejected, refused_connections,
+            overloaded, unshielded, retries_denied, queued, queue_full, streams_unseen, tunnels,
+            log_dropped, handshakes, handshake_failures;
     } stats; /* written by this worker, read by anyone */
 };
 

@@ -106,7 +106,7 @@ static inline struct fixture *fixture_new(const char *versions, const char *rest
                                 .weights = &f->weight,
                                 .clock = &f->clock.clock,
                                 .sockets_max = 1000,
-                                .recorder = recorder_new(1, &f->set)};
+                                .recorder = recorder_new(2, &f->set)};
     f->shared.table = route_table_new(&f->set);
     f->shared.slots = slots_new(route_pool_count(f->shared.table), 1);
     f->shared.replay.bytes = f->config->limits.replay_bytes;
