@@ -22,11 +22,9 @@ void strbuf_reset(struct strbuf *b)
 {
     b->len = 0;
     b->overflow = false;
-    if (b->ptr != NULL)
-        b->ptr[0] = '\0';
 }
 
-static bool reserve(struct strbuf *b, size_t more)
+bool strbuf_reserve(struct strbuf *b, size_t more)
 {
     /* After one overflow nothing is taken: a text with a hole is worse than a short one. */
     if (b->overflow || more > b->max || b->len > b->max - more) {
@@ -39,25 +37,11 @@ static bool reserve(struct strbuf *b, size_t more)
     size_t cap = b->cap < 128 ? 128 : b->cap * 2;
     if (cap < need)
         cap = need;
+    if (cap - 1 > b->max) /* so that whatever fits is within the maximum */
+        cap = b->max + 1;
     b->ptr = xrealloc(b->ptr, cap);
     b->cap = cap;
     return true;
-}
-
-bool strbuf_add(struct strbuf *b, struct str s)
-{
-    if (!reserve(b, s.len))
-        return false;
-    if (s.len > 0)
-        memcpy(b->ptr + b->len, s.ptr, s.len);
-    b->len += s.len;
-    b->ptr[b->len] = '\0';
-    return true;
-}
-
-bool strbuf_add_char(struct strbuf *b, char c)
-{
-    return strbuf_add(b, (struct str){&c, 1});
 }
 
 bool strbuf_vaddf(struct strbuf *b, const char *fmt, va_list args)
@@ -67,7 +51,7 @@ bool strbuf_vaddf(struct strbuf *b, const char *fmt, va_list args)
     va_copy(again, args);
     int n = vsnprintf(NULL, 0, fmt, args);
     CHECK(n >= 0);
-    bool ok = reserve(b, (size_t)n);
+    bool ok = strbuf_reserve(b, (size_t)n);
     if (ok) {
         vsnprintf(b->ptr + b->len, (size_t)n + 1, fmt, again);
         b->len += (size_t)n;
@@ -88,18 +72,22 @@ bool strbuf_addf(struct strbuf *b, const char *fmt, ...)
 
 const char *strbuf_cstr(const struct strbuf *b)
 {
-    return b->ptr == NULL ? "" : b->ptr;
+    if (b->ptr == NULL)
+        return "";
+    b->ptr[b->len] = '\0'; /* strbuf_reserve left room for it */
+    return b->ptr;
 }
 
 struct str strbuf_str(const struct strbuf *b)
 {
-    return (struct str){strbuf_cstr(b), b->len};
+    return (struct str){b->ptr == NULL ? "" : b->ptr, b->len};
 }
 
 char *strbuf_steal(struct strbuf *b)
 {
     char *ptr = b->ptr == NULL ? xstrdup("") : b->ptr;
 
+    ptr[b->len] = '\0';
     *b = (struct strbuf){.max = b->max};
     return ptr;
 }

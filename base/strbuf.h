@@ -1,6 +1,6 @@
 /* base/strbuf.h — a growing string that cannot be created without its maximum.
  *
- * Always NUL-terminated. An append that would pass the maximum is dropped whole, as is
+ * An append that would pass the maximum is dropped whole, as is
  * everything after it, and sets `overflow`, which callers check once at the end. One owner, any
  * thread.
  */
@@ -10,11 +10,12 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "base/str.h"
 
 struct strbuf {
-    char *ptr; /* heap; never NULL after the first append; "" by strbuf_cstr before */
+    char *ptr; /* heap, or NULL; strbuf_cstr ends it with a NUL */
     size_t len, cap, max;
     bool overflow;
 };
@@ -22,8 +23,21 @@ struct strbuf {
 void strbuf_init(struct strbuf *, size_t max);
 void strbuf_deinit(struct strbuf *);
 void strbuf_reset(struct strbuf *); /* keeps the memory */
-bool strbuf_add(struct strbuf *, struct str);
-bool strbuf_add_char(struct strbuf *, char);
+/* Makes room for that many bytes more. False, and `overflow`: there will be none. */
+bool strbuf_reserve(struct strbuf *, size_t more);
+static inline bool strbuf_add(struct strbuf *b, struct str s)
+{
+    if ((b->overflow || s.len >= b->cap - b->len) && !strbuf_reserve(b, s.len))
+        return false;
+    if (s.len > 0)
+        memcpy(b->ptr + b->len, s.ptr, s.len);
+    b->len += s.len;
+    return true;
+}
+static inline bool strbuf_add_char(struct strbuf *b, char c)
+{
+    return strbuf_add(b, (struct str){&c, 1});
+}
 bool strbuf_addf(struct strbuf *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool strbuf_vaddf(struct strbuf *, const char *fmt, va_list) __attribute__((format(printf, 2, 0)));
 const char *strbuf_cstr(const struct strbuf *);

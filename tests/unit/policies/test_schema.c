@@ -153,7 +153,7 @@ static void test_examples_of_the_pages_parse(void **state)
         int seen = 0;
         strbuf_init(&out, 1024 * 1024);
         schema_print_page(schemas[s], &out);
-        for (char *at = strstr(out.ptr, fence); at != NULL; at = strstr(at, fence)) {
+        for (char *at = strstr(strbuf_cstr(&out), fence); at != NULL; at = strstr(at, fence)) {
             at += strlen(fence);
             char *end = strstr(at, "```");
             *end = '\0';
