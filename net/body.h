@@ -36,7 +36,7 @@ enum { BODY_RUNS_MAX = 32 };
 
 /* What one call to body_read found, ready to be written. */
 struct body_out {
-    uv_buf_t bufs[BODY_RUNS_MAX + 6]; /* room for a head, and for framing and trailers */
+    uv_buf_t bufs[BODY_RUNS_MAX + 8]; /* room for a head, what is held, framing */
     unsigned count;
     unsigned run_first, run_count; /* which of bufs are bare content */
     char line[CHUNKED_LINE_MAX];

@@ -31,16 +31,44 @@ struct exchange *exchange_take(struct worker *w)
 
     if (ex == NULL) {
         ex = xcalloc(1, sizeof(*ex));
-        strbuf_init(&ex->head, 2 * w->shared->config->limits.head_bytes + HEAD_EXTRA_BYTES);
+        strbuf_init(&ex->text, 2 * w->shared->config->limits.head_bytes + HEAD_EXTRA_BYTES);
         return ex;
     }
     w->spare = ex->next;
     w->spare_count--;
-    struct strbuf head = ex->head;
-    memset(ex, 0, offsetof(struct exchange, request_id));
-    ex->head = head;
-    strbuf_reset(&ex->head);
+    memset(ex, 0, offsetof(struct exchange, text));
+    strbuf_reset(&ex->text);
     return ex;
+}
+
+void exchange_make_room(struct exchange *ex, size_t head_bytes)
+{
+    enum { ADDED_BYTES = 512 }; /* what a proxy says in its own name, and the memo, most often */
+
+    (void)strbuf_reserve(&ex->text, head_bytes + ADDED_BYTES);
+    ex->text.overflow = false; /* it may be smaller than that */
+}
+
+void exchange_remember(struct exchange *ex, enum exchange_memo which, struct str text, size_t max)
+{
+    ex->memo[which] = (uint16_t)(ex->text.len - ex->head_len);
+    strbuf_add(&ex->text, (struct str){text.ptr, text.len < max ? text.len : max});
+    strbuf_add_char(&ex->text, '\0');
+}
+
+void exchange_slim(struct exchange *ex)
+{
+    CHECK(ex->state == EX_RESPONDING || ex->state == EX_TUNNEL);
+    if (ex->head_len == 0 || !ex->request.done)
+        return;
+    struct str memo = {ex->text.ptr + ex->head_len, ex->text.len - ex->head_len};
+    struct strbuf slim = ex->text;
+    slim.ptr = NULL;
+    slim.len = slim.cap = 0;
+    strbuf_add(&slim, memo);
+    strbuf_deinit(&ex->text);
+    ex->text = slim;
+    ex->head_len = ex->host_at = 0;
 }
 
 static void put_back(struct worker *w, struct exchange *ex)
@@ -49,8 +77,9 @@ static void put_back(struct worker *w, struct exchange *ex)
     body_deinit(&ex->request);
     body_deinit(&ex->response);
     observe_free(ex->observe);
-    if (w->spare_count >= SPARE_MAX || ex->head.cap > 16 * 1024) {
-        strbuf_deinit(&ex->head);
+    free(ex->why);
+    if (w->spare_count >= SPARE_MAX || ex->text.cap > 16 * 1024) {
+        strbuf_deinit(&ex->text);
         free(ex);
         return;
     }
@@ -82,26 +111,25 @@ static void write_access_log(const struct exchange *ex, unsigned result)
 {
     struct worker *w = ex->worker;
     const struct route_version *v = &ex->route->versions[ex->variant];
-    bool tunnel = ex->state == EX_TUNNEL;
     const struct access_entry e = {
-        .request_id = ex->request_id,
+        .request_id = exchange_memo(ex, MEMO_REQUEST_ID),
         .rollout = ex->route->policy->name,
         .variant = variant_names[ex->variant],
         .version = v->version,
         .endpoint = ex->endpoint == NO_ENDPOINT ? NULL : v->endpoints[ex->endpoint].authority,
-        .client = ex->peer,
-        .method = ex->method,
-        .path = ex->path,
+        .client = exchange_memo(ex, MEMO_PEER),
+        .method = exchange_memo(ex, MEMO_METHOD),
+        .path = exchange_memo(ex, MEMO_PATH),
         .status = ex->status,
         .result = result_names[result],
         .attempts = ex->attempts,
-        .error = ex->why[0] == '\0' ? NULL : ex->why,
+        .error = ex->why,
         .first_variant = ex->attempts > 1 ? variant_names[ex->first_variant] : NULL,
         .first_outcome = ex->attempts <= 1 ? NULL
                          : ex->first_void  ? "withdrawn"
                                            : outcome_names[ex->first_kind],
-        .bytes_in = tunnel ? ex->tunnel_in : ex->request.bytes,
-        .bytes_out = tunnel ? ex->tunnel_out : ex->response.bytes,
+        .bytes_in = ex->request.bytes,
+        .bytes_out = ex->response.bytes,
         .tokens = ex->tokens,
         .queue_ns = ex->queue_sum_ns + ex->queue_ns,
         .connect_ns = ex->connect_ns,
@@ -145,8 +173,12 @@ static struct client *finish(struct exchange *ex, unsigned result)
 
 void exchange_note(struct exchange *ex, const char *code, const char *message)
 {
-    if (ex->why[0] == '\0')
-        snprintf(ex->why, sizeof(ex->why), "%s: %s", code, message);
+    char why[192];
+
+    if (ex->why != NULL)
+        return;
+    snprintf(why, sizeof(why), "%s: %s", code, message);
+    ex->why = xstrdup(why);
 }
 
 void exchange_answer(struct exchange *ex, unsigned result, const struct failure *f)
@@ -166,7 +198,7 @@ void exchange_answer(struct exchange *ex, unsigned result, const struct failure 
     };
 
     CHECK(ex->state == EX_ATTEMPTING || ex->state == EX_QUEUED);
-    memcpy(request_id, ex->request_id, sizeof(request_id));
+    str_copy(request_id, sizeof(request_id), str_from(exchange_memo(ex, MEMO_REQUEST_ID)));
     exchange_note(ex, f->code, f->message);
     ex->status = f->status;
     attempt_release(ex, false);

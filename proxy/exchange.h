@@ -24,6 +24,16 @@
 
 enum exchange_state { EX_ATTEMPTING, EX_QUEUED, EX_RESPONDING, EX_TUNNEL, EX_STATE_COUNT };
 
+/* Texts of the request that outlive its head: for the log, for the answer. */
+enum exchange_memo {
+    MEMO_REQUEST_ID,
+    MEMO_METHOD,
+    MEMO_PATH,    /* cut */
+    MEMO_PEER,    /* the client's own address, behind trusted proxies too */
+    MEMO_UPGRADE, /* the protocol that is asked for; "" */
+    MEMO_COUNT
+};
+
 enum { NO_ENDPOINT = UINT32_MAX };
 enum { FRESH_MAX = 2 }; /* new connections in place of kept ones that broke, for one request */
 
@@ -32,20 +42,18 @@ struct exchange {
     struct client *client;
     struct upstream *up; /* NULL between attempts and while queued */
     const struct route *route;
-    struct list link; /* worker.exchanges; or `next` in the free list */
+    struct list link; /* worker.exchanges */
     struct list wait; /* its queue, while queued */
-    struct exchange *next;
     enum exchange_state state;
 
     /* The request. */
-    bool idempotent, to_head, http10, te_trailers;
-    char upgrade[24]; /* the protocol that is asked for; "" */
+    bool idempotent, to_head, http10, te_trailers, wants_upgrade;
     bool client_keep_alive, half_closed;
     bool body_begun; /* a byte of it came: nobody waits for a 100 any more */
     struct body request;
-    enum framing request_as;
-    struct strbuf head; /* as it is sent upstream */
-    size_t host_at;     /* where Host's value goes when it is the endpoint's; 0: it is in `head` */
+    size_t head_len; /* of `text`, what is sent upstream */
+    size_t host_at;  /* where Host's value goes when it is the endpoint's; 0: it is in the head */
+    uint16_t memo[MEMO_COUNT]; /* where each stands, from head_len on */
     struct replay replay;
     int64_t start_ns, request_done_ns;
 
@@ -76,17 +84,21 @@ struct exchange {
     enum framing response_as;
     struct observe *observe; /* of an event stream; or NULL */
     int64_t first_byte_ns, first_token_ns, last_token_ns;
-    uint64_t tokens, tunnel_in, tunnel_out;
+    uint64_t tokens;
     size_t backlog;               /* what both sides still had to take at the last sweep */
     int64_t paused_ns, unread_ns; /* the client is not reading since; and was not before, in sum */
-    bool client_ended, upstream_ended; /* of a tunnel */
+    bool client_ended, upstream_ended; /* of a tunnel; its bytes are counted as the bodies' */
 
-    char request_id[REQUEST_ID_MAX + 1];
-    char why[192]; /* the first attempt that failed did, or the request was refused; "": neither */
-    char method[16];
-    char path[256]; /* for the access log, cut */
-    char peer[64];  /* the client's own address, behind trusted proxies too */
+    char *why; /* the first attempt that failed did, or the request was refused; NULL: neither */
+    struct exchange *next; /* in the free list */
+    struct strbuf text;    /* the head as it is sent upstream, then the memo; last, it is reused */
 };
+
+/* What was kept of the request. Lives as long as the exchange, or until exchange_slim. */
+static inline const char *exchange_memo(const struct exchange *ex, enum exchange_memo which)
+{
+    return ex->text.ptr + ex->head_len + ex->memo[which];
+}
 
 /* A request head was read; *rest is what came after it. May take body bytes from *rest; what it
  * leaves is for exchange_body or the next head. Ends in an exchange under way (client->exchange) or
@@ -119,6 +131,13 @@ struct failure {
 /* The only function that changes the state. */
 void exchange_enter(struct exchange *, enum exchange_state next);
 struct exchange *exchange_take(struct worker *);
+/* Room for a head of so many bytes as it will be sent, and the memo. */
+void exchange_make_room(struct exchange *, size_t head_bytes);
+/* Adds to the memo, at most `max` bytes of it. After the head, in the order of the enum. */
+void exchange_remember(struct exchange *, enum exchange_memo, struct str, size_t max);
+/* Gives back what only sending needed, once nothing more can be sent: a stream may go on for hours.
+ * The exchange lives on. */
+void exchange_slim(struct exchange *);
 /* One that never began. */
 void exchange_discard(struct exchange *);
 /* Remembers what went wrong, unless something did before. */

@@ -8,9 +8,21 @@
 #include "base/check.h"
 #include "net/serve.h"
 
+/* Eight hex digits at once: each nibble gets a byte, and those above 9 are moved up to 'a'. */
+static void put_hex(uint32_t number, char *to)
+{
+    uint64_t x = number;
+
+    x = (x | x << 16) & UINT64_C(0x0000ffff0000ffff);
+    x = (x | x << 8) & UINT64_C(0x00ff00ff00ff00ff);
+    x = (x | x << 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    uint64_t letters = (x + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
+    x += UINT64_C(0x3030303030303030) + letters * ('a' - '0' - 10);
+    memcpy(to, &x, sizeof(x));
+}
+
 bool forward_request_id(const struct head *h, struct rng *rng, char to[static REQUEST_ID_MAX + 1])
 {
-    static const char hex[] = "0123456789abcdef";
     const struct head_field *f = head_get(h, FIELD_X_REQUEST_ID);
 
     if (f != NULL && f->value.len > 0 && f->value.len <= REQUEST_ID_MAX) {
@@ -22,10 +34,10 @@ bool forward_request_id(const struct head *h, struct rng *rng, char to[static RE
             return true;
         }
     }
-    for (int half = 0; half < 2; half++) {
+    for (size_t at = 0; at < 32; at += 16) {
         uint64_t random = rng_u64(rng);
-        for (int i = 0; i < 16; i++, random >>= 4)
-            to[half * 16 + i] = hex[random & 15];
+        put_hex((uint32_t)random, to + at);
+        put_hex((uint32_t)(random >> 32), to + at + 8);
     }
     to[32] = '\0';
     return false;
@@ -62,7 +74,7 @@ static bool traceparent_valid(struct str v)
     return lower_hex((struct str){v.ptr + 53, 2}, &zero);
 }
 
-static void add_field(struct str name, struct str value, struct strbuf *out)
+static inline void add_field(struct str name, struct str value, struct strbuf *out)
 {
     strbuf_add(out, name);
     strbuf_add(out, value);
@@ -70,10 +82,8 @@ static void add_field(struct str name, struct str value, struct strbuf *out)
 }
 
 /* The policy sets or removes this header, so that the client's own does not pass. */
-static bool overridden(const struct policy_upstream *u, struct str name)
+static bool named_by_policy(const struct policy_upstream *u, struct str name)
 {
-    if (u == NULL)
-        return false;
     for (size_t i = 0; i < u->set_header_count; i++)
         if (str_ieq(name, str_from(u->set_headers[i].name)))
             return true;
@@ -83,24 +93,40 @@ static bool overridden(const struct policy_upstream *u, struct str name)
     return false;
 }
 
-/* Copies the lines for which drop[id] is false, that do not belong to the connection, and that the
+static inline bool overridden(const struct policy_upstream *u, struct str name)
+{
+    return u != NULL && named_by_policy(u, name);
+}
+
+/* A set of field ids. */
+typedef uint32_t field_set;
+_Static_assert(FIELD_ID_COUNT <= 32, "field_set has a bit for each");
+
+static inline field_set only_if(bool wanted, enum field_id id)
+{
+    return (field_set)wanted << id;
+}
+
+/* Copies the lines whose ids are not in `drop`, that do not belong to the connection, and that the
  * policy (`u`, for requests) has no opinion about. */
-static void add_lines(const struct head *h, const bool drop[static FIELD_ID_COUNT],
-                      const struct policy_upstream *u, struct strbuf *out)
+static void add_lines(const struct head *h, field_set drop, const struct policy_upstream *u,
+                      struct strbuf *out)
 {
     struct str run = {NULL, 0};
 
     for (size_t i = 0; i < h->count; i++) {
         const struct head_field *f = &h->fields[i];
-        bool copied = !f->hop && !drop[f->id] && !f->anew &&
-                      (f->id == FIELD_CONTENT_LENGTH || !overridden(u, f->name));
+        bool passes = !f->hop && (drop >> f->id & 1) == 0;
+        bool copied =
+            passes && !f->anew && (f->id == FIELD_CONTENT_LENGTH || !overridden(u, f->name));
         if (copied && run.ptr != NULL) {
             run.len += f->line.len;
             continue;
         }
-        strbuf_add(out, run);
+        if (run.len > 0)
+            strbuf_add(out, run);
         run = copied ? f->line : (struct str){NULL, 0};
-        if (f->anew && !f->hop && !drop[f->id]) {
+        if (f->anew && passes) {
             strbuf_add(out, f->name);
             add_field(STR(": "), f->value, out);
         }
@@ -109,31 +135,38 @@ static void add_lines(const struct head *h, const bool drop[static FIELD_ID_COUN
 }
 
 /* "Name: " with all present values of that field joined, and one more. */
-static void add_joined(const struct head *h, enum field_id id, struct str name, struct str last,
-                       struct strbuf *out)
+static void add_present(const struct head *h, enum field_id id, struct strbuf *out)
+{
+    for (size_t i = h->index[id] - 1; i < h->count; i++) {
+        if (h->fields[i].id != id || h->fields[i].value.len == 0 || h->fields[i].hop)
+            continue;
+        strbuf_add(out, h->fields[i].value);
+        strbuf_add(out, STR(", "));
+    }
+}
+
+static inline void add_joined(const struct head *h, enum field_id id, struct str name,
+                              struct str last, struct strbuf *out)
 {
     strbuf_add(out, name);
-    if (h->index[id] != 0) {
-        for (size_t i = h->index[id] - 1; i < h->count; i++) {
-            if (h->fields[i].id != id || h->fields[i].value.len == 0 || h->fields[i].hop)
-                continue;
-            strbuf_add(out, h->fields[i].value);
-            strbuf_add(out, STR(", "));
-        }
-    }
+    if (h->index[id] != 0)
+        add_present(h, id, out);
     strbuf_add(out, last);
     strbuf_add(out, STR("\r\n"));
 }
 
 static void add_via(const struct head *h, struct strbuf *out)
 {
-    add_joined(h, FIELD_VIA, STR("Via: "), h->minor == 1 ? STR("1.1 sluice") : STR("1.0 sluice"),
-               out);
+    if (h->index[FIELD_VIA] == 0 && h->minor == 1)
+        strbuf_add(out, STR("Via: 1.1 sluice\r\n"));
+    else
+        add_joined(h, FIELD_VIA, STR("Via: "),
+                   h->minor == 1 ? STR("1.1 sluice") : STR("1.0 sluice"), out);
 }
 
 /* What a trusted proxy said of the outside, or what we saw ourselves. */
-static void add_claim(const struct forward_request *r, enum field_id id, struct str name,
-                      struct str seen, struct strbuf *out)
+static inline void add_claim(const struct forward_request *r, enum field_id id, struct str name,
+                             struct str seen, struct strbuf *out)
 {
     const struct head_field *f = r->trusted ? head_get(r->head, id) : NULL;
     struct str value = f != NULL && !f->hop && f->value.len > 0 ? f->value : seen;
@@ -167,7 +200,7 @@ static void add_own(const struct forward_request *r, struct strbuf *out)
     if (!overridden(u, STR("x-forwarded-host")))
         add_claim(r, FIELD_X_FORWARDED_HOST, STR("X-Forwarded-Host: "), h->authority, out);
     if (!overridden(u, STR("x-request-id")))
-        add_field(STR("X-Request-Id: "), str_from(r->request_id), out);
+        add_field(STR("X-Request-Id: "), r->request_id, out);
     if (!overridden(u, STR("via")))
         add_via(h, out);
     for (size_t i = 0; u != NULL && i < u->set_header_count; i++) {
@@ -222,23 +255,17 @@ void forward_request_head(const struct forward_request *r, struct strbuf *out, s
 {
     const struct head *h = r->head;
     const struct head_field *trace = head_get(h, FIELD_TRACEPARENT);
-    bool drop[FIELD_ID_COUNT] = {
-        [FIELD_ACCEPT_ENCODING] = r->plain_stream,
-        [FIELD_EXPECT] = !h->expect_continue,
-        [FIELD_FORWARDED] = !r->trusted,
-        [FIELD_HOST] = true,
-        [FIELD_MAX_FORWARDS] = h->max_forwards >= 0,
-        [FIELD_TRAILER] = !forward_request_trailers(h),
-        [FIELD_VIA] = true,
-        [FIELD_X_FORWARDED_FOR] = true,
-        [FIELD_X_FORWARDED_HOST] = true,
-        [FIELD_X_FORWARDED_OTHER] = !r->trusted,
-        [FIELD_X_FORWARDED_PROTO] = true,
-        [FIELD_X_REQUEST_ID] = true,
-    };
+    field_set drop = 1u << FIELD_HOST | 1u << FIELD_VIA | 1u << FIELD_X_FORWARDED_FOR |
+                     1u << FIELD_X_FORWARDED_HOST | 1u << FIELD_X_FORWARDED_PROTO |
+                     1u << FIELD_X_REQUEST_ID | only_if(r->plain_stream, FIELD_ACCEPT_ENCODING) |
+                     only_if(!h->expect_continue, FIELD_EXPECT) |
+                     only_if(!r->trusted, FIELD_FORWARDED) |
+                     only_if(!r->trusted, FIELD_X_FORWARDED_OTHER) |
+                     only_if(h->max_forwards >= 0, FIELD_MAX_FORWARDS) |
+                     only_if(!forward_request_trailers(h), FIELD_TRAILER);
 
     if (trace != NULL && !traceparent_valid(trace->value))
-        drop[FIELD_TRACEPARENT] = drop[FIELD_TRACESTATE] = true;
+        drop |= 1u << FIELD_TRACEPARENT | 1u << FIELD_TRACESTATE;
 
     strbuf_add(out, h->method);
     strbuf_add_char(out, ' ');
@@ -279,12 +306,10 @@ void forward_response_head(const struct forward_response *r, struct strbuf *out)
 {
     const struct head *h = r->head;
     bool upgrade = h->upgrade && (r->upgrade || h->status == 426);
-    bool drop[FIELD_ID_COUNT] = {
-        [FIELD_CONTENT_LENGTH] = h->status == 204 || h->status < 200, /* RFC 9110, 8.6 */
-        [FIELD_TRAILER] = r->framing != FRAMING_CHUNKED || !r->trailers,
-        [FIELD_VIA] = true,
-        [FIELD_X_SLUICE_VERSION] = true,
-    };
+    bool no_length = h->status == 204 || h->status < 200; /* RFC 9110, 8.6 */
+    field_set drop = 1u << FIELD_VIA | 1u << FIELD_X_SLUICE_VERSION |
+                     only_if(no_length, FIELD_CONTENT_LENGTH) |
+                     only_if(r->framing != FRAMING_CHUNKED || !r->trailers, FIELD_TRAILER);
 
     add_status_line(h, out);
     add_lines(h, drop, NULL, out);
@@ -292,9 +317,9 @@ void forward_response_head(const struct forward_response *r, struct strbuf *out)
         strbuf_add(out, STR("Transfer-Encoding: chunked\r\n"));
     if (r->date.len > 0 && !passes(h, FIELD_DATE))
         add_field(STR("Date: "), r->date, out);
-    add_field(STR("x-sluice-version: "), str_from(r->version), out);
+    add_field(STR("x-sluice-version: "), r->version, out);
     if (!passes(h, FIELD_X_REQUEST_ID))
-        add_field(STR("X-Request-Id: "), str_from(r->request_id), out);
+        add_field(STR("X-Request-Id: "), r->request_id, out);
     add_via(h, out);
     if (upgrade) {
         add_field(STR("Upgrade: "), h->upgrade_protocol, out);
@@ -310,8 +335,8 @@ void forward_response_head(const struct forward_response *r, struct strbuf *out)
 
 void forward_interim_head(const struct head *h, struct strbuf *out)
 {
-    static const bool drop[FIELD_ID_COUNT] = {
-        [FIELD_CONTENT_LENGTH] = true, [FIELD_TRAILER] = true, [FIELD_X_SLUICE_VERSION] = true};
+    field_set drop =
+        1u << FIELD_CONTENT_LENGTH | 1u << FIELD_TRAILER | 1u << FIELD_X_SLUICE_VERSION;
 
     add_status_line(h, out);
     add_lines(h, drop, NULL, out);

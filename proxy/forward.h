@@ -15,7 +15,7 @@
 #include "net/head.h"
 #include "policies/policy.h"
 
-enum { REQUEST_ID_MAX = 128 };
+enum { REQUEST_ID_MAX = 128, REQUEST_ID_BYTES = 32 /* of one made here */ };
 
 /* The client's X-Request-Id where it is sane (1 to 128 visible ASCII bytes), else a fresh one: 32
  * hex digits. Returns true when it was the client's. */
@@ -25,7 +25,7 @@ struct forward_request {
     const struct head *head;
     struct str peer;      /* the address that connected */
     struct str authority; /* Host for clients that sent none */
-    const char *request_id;
+    struct str request_id;
     const struct policy_upstream *upstream; /* host mode, headers to set and remove; NULL: as is */
     bool secure;                            /* the client's side is TLS */
     bool trusted;      /* the peer is a trusted proxy: what it says of the outside is kept */
@@ -46,7 +46,7 @@ bool forward_response_trailers(const struct head *response, bool wanted);
 
 struct forward_response {
     const struct head *head;
-    const char *version, *request_id;
+    struct str version, request_id;
     enum framing framing;      /* towards the client */
     bool close, keep_alive_10; /* Connection: close; Connection: keep-alive for HTTP/1.0 */
     bool trailers;             /* the body's trailer fields pass, and with them Trailer */

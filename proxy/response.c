@@ -79,7 +79,8 @@ static void send_down(struct exchange *ex, bool with_head, struct str bytes)
     enum body_result result;
 
     do {
-        struct body_out out = {.count = 0};
+        struct body_out out;
+        out.count = 0;
         if (with_head)
             out.bufs[out.count++] = uv_buf_init(head->ptr, (unsigned)head->len);
         with_head = false;
@@ -103,6 +104,8 @@ static void send_down(struct exchange *ex, bool with_head, struct str bytes)
             return;
         }
     } while (result == BODY_AGAIN);
+    if (ex->observe != NULL)
+        exchange_slim(ex);
     ex->progress_ns = ex->worker->loop.now_ns;
     balance_download(ex);
 }
@@ -166,8 +169,8 @@ static void respond(struct exchange *ex, const struct head *h, struct str rest)
     bool keep = client_keeps_alive(ex);
     struct forward_response r = {
         .head = h,
-        .version = ex->route->versions[ex->variant].version,
-        .request_id = ex->request_id,
+        .version = str_from(ex->route->versions[ex->variant].version),
+        .request_id = str_from(exchange_memo(ex, MEMO_REQUEST_ID)),
         .date = worker_date(w),
         .framing = ex->response_as,
         .trailers = !ex->response.drop_trailers,
@@ -211,8 +214,8 @@ static void switch_protocols(struct exchange *ex, const struct head *h, struct s
 {
     struct held held = ex->up->held; /* `rest` may lie in it */
 
-    if (ex->upgrade[0] == '\0' || !h->upgrade ||
-        !str_ieq(str_from(ex->upgrade), h->upgrade_protocol)) {
+    if (!ex->wants_upgrade || !h->upgrade ||
+        !str_ieq(str_from(exchange_memo(ex, MEMO_UPGRADE)), h->upgrade_protocol)) {
         malformed(ex, "it switches to a protocol that nobody asked for");
         return;
     }

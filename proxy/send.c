@@ -65,15 +65,15 @@ static void touch(struct exchange *ex)
 /* The head, and what is held of the body. */
 static unsigned add_head(const struct exchange *ex, uv_buf_t *bufs)
 {
-    const struct strbuf *h = &ex->head;
+    char *head = ex->text.ptr;
     const char *authority = endpoint_of(ex)->authority;
     unsigned n = 0;
 
     if (ex->host_at > 0) {
-        bufs[n++] = uv_buf_init(h->ptr, (unsigned)ex->host_at);
+        bufs[n++] = uv_buf_init(head, (unsigned)ex->host_at);
         bufs[n++] = uv_buf_init((char *)(uintptr_t)authority, (unsigned)strlen(authority));
     }
-    bufs[n++] = uv_buf_init(h->ptr + ex->host_at, (unsigned)(h->len - ex->host_at));
+    bufs[n++] = uv_buf_init(head + ex->host_at, (unsigned)(ex->head_len - ex->host_at));
     if (ex->replay.len > 0)
         bufs[n++] = uv_buf_init(ex->replay.ptr, (unsigned)ex->replay.len);
     return n;
@@ -99,14 +99,10 @@ static bool take_connection(struct exchange *ex, bool fresh, int *ret_status)
  * connection that died in the pool is replaced. 0, or the error with which there is none. */
 static int write_first(struct exchange *ex, const struct body_out *out)
 {
-    uv_buf_t bufs[ARRAY_LEN(out->bufs) + 4];
-    unsigned count = add_head(ex, bufs);
     int status = 0;
 
-    memcpy(bufs + count, out->bufs, out->count * sizeof(*bufs));
-    count += out->count;
     for (;;) {
-        ssize_t written = stream_write(&ex->up->stream, bufs, count);
+        ssize_t written = stream_write(&ex->up->stream, out->bufs, out->count);
         if (written >= 0)
             break;
         bool reused = ex->up->reused;
@@ -133,11 +129,12 @@ static bool over_limit(const struct exchange *ex)
 static enum body_result next_piece(struct exchange *ex, struct str *bytes, struct body_out *out)
 {
     bool was_done = ex->request.done;
-    enum body_result result = body_read(&ex->request, bytes, ex->request_as, out);
+    unsigned before = out->count;
+    enum body_result result = body_read(&ex->request, bytes, ex->request.framing, out);
 
     if (result == BODY_ERROR || over_limit(ex))
         return BODY_ERROR;
-    ex->body_begun |= out->count > 0;
+    ex->body_begun |= out->count > before;
     if (ex->request.done && !was_done)
         ex->request_done_ns = ex->worker->loop.now_ns;
     return result;
@@ -154,7 +151,8 @@ static enum body_result send_request(struct exchange *ex, bool first, struct str
 
     *ret_status = 0;
     do {
-        struct body_out out = {.count = 0};
+        struct body_out out;
+        unsigned heads = out.count = first ? add_head(ex, out.bufs) : 0;
         result = next_piece(ex, bytes, &out);
         if (result == BODY_ERROR)
             return result;
@@ -162,7 +160,7 @@ static enum body_result send_request(struct exchange *ex, bool first, struct str
             *ret_status = write_first(ex, &out);
         else if (out.count > 0 && !ex->upload_broken)
             ex->upload_broken = stream_write(&ex->up->stream, out.bufs, out.count) < 0;
-        hold(ex, out.bufs, out.count);
+        hold(ex, out.bufs + heads, out.count - heads);
         first = false;
     } while (result == BODY_AGAIN && *ret_status == 0);
     ex->progress_ns = ex->worker->loop.now_ns;
@@ -239,7 +237,8 @@ void send_later(struct exchange *ex, struct str *bytes)
     /* Only what can be held for certain is taken; the rest stays with the client. */
     while (result == BODY_AGAIN && bytes->len > 0 && ex->replay.len < LOOP_READ_BYTES &&
            replay_reserve(&ex->replay, limits, ex->replay.len + bytes->len + FRAMING_BYTES)) {
-        struct body_out out = {.count = 0};
+        struct body_out out;
+        out.count = 0;
         result = next_piece(ex, bytes, &out);
         if (result == BODY_ERROR) {
             refuse_body(ex);

@@ -7,6 +7,8 @@
 #include "proxy/split.h"
 #include "proxy/trust.h"
 
+enum { UPGRADE_MAX = 23 };
+
 /* An answer without an exchange. Such requests are logged when errors are. */
 static void answer_unrouted(struct client *c, const struct head *h, const struct failure *f)
 {
@@ -61,22 +63,37 @@ static bool idempotent(struct str method)
     return false;
 }
 
-static void write_head(struct exchange *ex, const struct head *h)
+/* The head as it goes out, and behind it what outlives it. */
+static void write_text(struct exchange *ex, const struct head *h)
 {
+    enum { METHOD_MAX = 15, PATH_MAX_LOGGED = 255, PEER_MAX = 63 };
     struct client *c = ex->client;
+    struct worker *w = ex->worker;
+    struct str peer = str_from(c->peer);
+    char request_id[REQUEST_ID_MAX + 1];
+    bool given = forward_request_id(h, &w->rng, request_id);
     struct forward_request r = {
         .head = h,
-        .peer = str_from(c->peer),
+        .peer = peer,
         .authority = str_from(ex->route->versions[VARIANT_STABLE].endpoints[0].authority),
-        .request_id = ex->request_id,
+        .request_id = {request_id, given ? strlen(request_id) : REQUEST_ID_BYTES},
         .secure = stream_is_secure(&c->stream),
         .trusted = c->trusted,
         .upstream = &ex->route->policy->upstream,
-        .upgrade = ex->upgrade[0] != '\0',
+        .upgrade = ex->wants_upgrade,
         .plain_stream = h->accepts_event_stream && ex->route->policy->protocol != PROTOCOL_PLAIN,
     };
 
-    forward_request_head(&r, &ex->head, &ex->host_at);
+    exchange_make_room(ex, h->bytes);
+    forward_request_head(&r, &ex->text, &ex->host_at);
+    ex->head_len = ex->text.len;
+    exchange_remember(ex, MEMO_REQUEST_ID, r.request_id, REQUEST_ID_MAX);
+    exchange_remember(ex, MEMO_METHOD, h->method, METHOD_MAX);
+    exchange_remember(ex, MEMO_PATH, h->path, PATH_MAX_LOGGED);
+    exchange_remember(ex, MEMO_PEER, c->trusted ? trust_client(w->shared->config, h, peer) : peer,
+                      PEER_MAX);
+    exchange_remember(ex, MEMO_UPGRADE, ex->wants_upgrade ? h->upgrade_protocol : STR(""),
+                      UPGRADE_MAX);
 }
 
 static void fill(struct exchange *ex, struct client *c, const struct route *route,
@@ -91,23 +108,14 @@ static void fill(struct exchange *ex, struct client *c, const struct route *rout
     ex->to_head = str_eq(h->method, STR("HEAD"));
     ex->http10 = h->minor == 0;
     ex->te_trailers = h->te_trailers;
-    if (h->upgrade && h->upgrade_protocol.len < sizeof(ex->upgrade))
-        str_copy(ex->upgrade, sizeof(ex->upgrade), h->upgrade_protocol);
+    ex->wants_upgrade = h->upgrade && h->upgrade_protocol.len <= UPGRADE_MAX;
     ex->client_keep_alive = client_may_go_on(c, h);
     ex->start_ns = ex->attempt_ns = ex->progress_ns = ex->request_done_ns = w->loop.now_ns;
     body_init(&ex->request, h->framing, h->length);
     ex->request.drop_trailers = !forward_request_trailers(h);
-    ex->request_as = h->framing;
-    forward_request_id(h, &w->rng, ex->request_id);
-    ex->why[0] = '\0';
-    str_copy(ex->method, sizeof(ex->method), h->method);
-    str_copy(ex->path, sizeof(ex->path), h->path);
-    str_copy(ex->peer, sizeof(ex->peer),
-             c->trusted ? trust_client(w->shared->config, h, str_from(c->peer))
-                        : str_from(c->peer));
     list_init(&ex->link);
     list_init(&ex->wait);
-    write_head(ex, h);
+    write_text(ex, h);
 }
 
 static void choose_variant(struct exchange *ex)
@@ -177,7 +185,7 @@ void exchange_start(struct client *c, const struct head *h, struct str *rest)
     struct exchange *ex = exchange_take(w);
     c->exchange = ex;
     fill(ex, c, route, h);
-    if (ex->head.overflow) { /* never a part of a head */
+    if (ex->text.overflow) { /* never a part of a head */
         exchange_discard(ex);
         stat_add(&w->stats.rejected, 1);
         answer_unrouted(c, h, &head_too_large);

@@ -133,6 +133,8 @@ void exchange_sweep(struct exchange *ex, int64_t now_ns)
     see_progress(ex, now_ns);
     if (ex->paused_ns != 0) /* a client that does not read makes nobody slow */
         ex->ticket.unread_ns = ex->unread_ns + now_ns - ex->paused_ns;
+    if (ex->state == EX_RESPONDING || ex->state == EX_TUNNEL)
+        exchange_slim(ex);
     if (ex->variant == VARIANT_CANARY && is_withdrawn(ex, now_ns))
         return;
     if (ex->state == EX_TUNNEL) {

@@ -37,8 +37,8 @@ void tunnel_begin(struct exchange *ex, const struct head *h, struct str rest)
     struct client *c = ex->client;
     struct forward_response r = {
         .head = h,
-        .version = ex->route->versions[ex->variant].version,
-        .request_id = ex->request_id,
+        .version = str_from(ex->route->versions[ex->variant].version),
+        .request_id = str_from(exchange_memo(ex, MEMO_REQUEST_ID)),
         .framing = FRAMING_NONE,
         .upgrade = true,
     };
@@ -50,7 +50,7 @@ void tunnel_begin(struct exchange *ex, const struct head *h, struct str rest)
     stat_add(&w->stats.tunnels, 1);
     attempt_charge(ex, OUTCOME_OK);
     exchange_enter(ex, EX_TUNNEL);
-    ex->tunnel_out += rest.len;
+    ex->response.bytes += rest.len;
     uv_buf_t bufs[] = {uv_buf_init(w->scratch.ptr, (unsigned)w->scratch.len),
                        uv_buf_init((char *)(uintptr_t)rest.ptr, (unsigned)rest.len)};
     ex->progress_ns = w->loop.now_ns;
@@ -67,14 +67,14 @@ void tunnel_client_bytes(struct exchange *ex, struct str *bytes)
     struct str all = *bytes;
 
     *bytes = (struct str){all.ptr + all.len, 0};
-    ex->tunnel_in += all.len;
+    ex->request.bytes += all.len;
     if (!ex->client_ended && !ex->up->stream.shut)
         pass(ex, &ex->up->stream, all);
 }
 
 void tunnel_upstream_bytes(struct exchange *ex, struct str bytes)
 {
-    ex->tunnel_out += bytes.len;
+    ex->response.bytes += bytes.len;
     pass(ex, &ex->client->stream, bytes);
 }
 

@@ -238,7 +238,7 @@ void worker_free(struct worker *w)
 
     for (struct exchange *ex = w->spare; ex != NULL; ex = next) {
         next = ex->next;
-        strbuf_deinit(&ex->head);
+        strbuf_deinit(&ex->text);
         free(ex);
     }
     inbox_deinit(&w->inbox);

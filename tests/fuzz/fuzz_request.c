@@ -188,7 +188,7 @@ static void forward(const struct head *h, size_t variant, struct strbuf *out)
     struct forward_request r = {.head = h,
                                 .peer = STR("192.0.2.1"),
                                 .authority = STR("up:1"),
-                                .request_id = "id",
+                                .request_id = STR("id"),
                                 .upstream = variant % 5 == 4 ? NULL : &upstreams[variant % 5],
                                 .secure = variant & 1,
                                 .trusted = variant & 2,

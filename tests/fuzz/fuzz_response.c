@@ -87,8 +87,8 @@ static void check_final(const struct client *c, const struct head *h, struct str
     strbuf_init(&content, OUT_MAX);
     strbuf_init(&sent, OUT_MAX);
     struct forward_response r = {.head = h,
-                                 .version = "2.1.0",
-                                 .request_id = "id",
+                                 .version = STR("2.1.0"),
+                                 .request_id = STR("id"),
                                  .framing = as,
                                  .close = as == FRAMING_CLOSE || rest.len % 2 == 0,
                                  .keep_alive_10 = c->http10,
@@ -139,7 +139,7 @@ static void check_switch(const struct head *h)
     struct strbuf sent;
     const char *why;
     struct forward_response r = {
-        .head = h, .version = "2.1.0", .request_id = "id", .upgrade = true};
+        .head = h, .version = STR("2.1.0"), .request_id = STR("id"), .upgrade = true};
 
     strbuf_init(&sent, OUT_MAX);
     forward_response_head(&r, &sent);

@@ -66,8 +66,10 @@ static void test_requests(void **state)
         assert_int_equal(head_parse_request(str_from(requests[i].in), HEAD_FIELDS_MAX, &h, &why),
                          0);
         strbuf_init(&out, 4096);
-        struct forward_request r = {
-            .head = &h, .peer = STR("192.0.2.1"), .authority = STR("up:9"), .request_id = "id"};
+        struct forward_request r = {.head = &h,
+                                    .peer = STR("192.0.2.1"),
+                                    .authority = STR("up:9"),
+                                    .request_id = STR("id")};
         forward_request_head(&r, &out, &host_at);
         assert_string_equal(strbuf_cstr(&out), requests[i].out);
         strbuf_deinit(&out);
@@ -229,7 +231,7 @@ static void test_variants(void **state)
         r.head = &h;
         r.peer = STR("192.0.2.1");
         r.authority = STR("up:9");
-        r.request_id = "id";
+        r.request_id = STR("id");
         strbuf_init(&out, 4096);
         forward_request_head(&r, &out, &host_at);
         if (strcmp(strbuf_cstr(&out), variants[i].out) != 0)
@@ -333,8 +335,8 @@ static void test_responses(void **state)
         assert_int_equal(head_parse_response(str_from(responses[i].in), false, &h, &why), 0);
         struct forward_response r = responses[i].r;
         r.head = &h;
-        r.version = "2.1.0";
-        r.request_id = "id";
+        r.version = STR("2.1.0");
+        r.request_id = STR("id");
         strbuf_init(&out, 4096);
         forward_response_head(&r, &out);
         if (strcmp(strbuf_cstr(&out), responses[i].out) != 0)
