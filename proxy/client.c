@@ -3,8 +3,10 @@
  */
 #include "proxy/client.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/arena.h"
 #include "base/log.h"
@@ -37,18 +39,6 @@ static void close_client(struct client *c)
     stream_close(&c->stream);
 }
 
-static void peer_text(struct client *c)
-{
-    struct sockaddr_storage address;
-    int len = sizeof(address);
-
-    c->peer[0] = '\0';
-    if (uv_tcp_getpeername(&c->stream.tcp, (struct sockaddr *)&address, &len) != 0)
-        return;
-    (void)uv_ip_name((const struct sockaddr *)&address, c->peer, sizeof(c->peer));
-    c->trusted = trust_peer(c->worker->shared->config, (const struct sockaddr *)&address);
-}
-
 /* The one place that decides: while a request is under way bytes of the next are held, one read of
  * them at most; a body is read while the endpoint takes it. */
 void client_update_reading(struct client *c)
@@ -64,13 +54,30 @@ void client_update_reading(struct client *c)
         stream_pause(&c->stream);
 }
 
+/* Who is at the other end. It takes just the room that its address needs: most are short, and there
+ * may be ten thousand. */
+static struct client *new_client(struct worker *w, int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+    char peer[INET6_ADDRSTRLEN] = "";
+    bool known = getpeername(fd, (struct sockaddr *)&address, &len) == 0;
+
+    if (known)
+        (void)uv_ip_name((const struct sockaddr *)&address, peer, sizeof(peer));
+    struct client *c = xcalloc(1, sizeof(*c) + strlen(peer) + 1);
+    memcpy(c->peer, peer, strlen(peer) + 1);
+    c->trusted = known && trust_peer(w->shared->config, (const struct sockaddr *)&address);
+    c->worker = w;
+    list_init(&c->link);
+    return c;
+}
+
 void client_accept(struct worker *w, size_t listener, int fd)
 {
     struct tls_server *tls = certificates_server(w->certificates, listener);
-    struct client *c = xcalloc(1, sizeof(*c));
+    struct client *c = new_client(w, fd);
 
-    c->worker = w;
-    list_init(&c->link);
     stream_init(&c->stream, &w->loop, &events);
     w->clients++;
     stat_add(&w->stats.connections, 1);
@@ -92,7 +99,6 @@ void client_accept(struct worker *w, size_t listener, int fd)
         stream_close(&c->stream);
         return;
     }
-    peer_text(c);
     enlist(c, tls != NULL ? &w->handshakes : &w->waiting);
     stream_read(&c->stream);
 }

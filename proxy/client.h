@@ -30,7 +30,7 @@ struct client {
     bool trusted;       /* one of proxy.trusted_proxies: its X-Forwarded-* are believed */
     uint32_t requests;  /* on this connection */
     struct held held;   /* a head that began, or pipelined bytes */
-    char peer[46];
+    char peer[];        /* its address as text */
 };
 
 /* Takes over a descriptor that this listener accepted. */

@@ -22,38 +22,66 @@ void exchange_enter(struct exchange *ex, enum exchange_state next)
     };
 
     CHECK((legal[ex->state] >> next & 1) != 0);
-    ex->state = next;
+    ex->state = (uint8_t)next;
 }
 
 struct exchange *exchange_take(struct worker *w)
 {
-    struct exchange *ex = w->spare;
+    struct exchange *ex;
 
-    if (ex == NULL) {
-        ex = xcalloc(1, sizeof(*ex));
-        strbuf_init(&ex->text, 2 * w->shared->config->limits.head_bytes + HEAD_EXTRA_BYTES);
-        return ex;
-    }
-    w->spare = ex->next;
+    if (list_empty(&w->spare))
+        return xcalloc(1, sizeof(*ex));
+    ex = CONTAINER_OF(w->spare.prev, struct exchange, link); /* the warmest */
+    list_remove(&ex->link);
     w->spare_count--;
-    memset(ex, 0, offsetof(struct exchange, text));
-    strbuf_reset(&ex->text);
+    char *text = ex->text;
+    uint32_t text_cap = ex->text_cap;
+    memset(ex, 0, sizeof(*ex));
+    ex->text = text;
+    ex->text_cap = text_cap;
     return ex;
 }
 
-void exchange_make_room(struct exchange *ex, size_t head_bytes)
+static void free_exchange(struct exchange *ex)
 {
-    enum { ADDED_BYTES = 512 }; /* what a proxy says in its own name, and the memo, most often */
-
-    (void)strbuf_reserve(&ex->text, head_bytes + ADDED_BYTES);
-    ex->text.overflow = false; /* it may be smaller than that */
+    free(ex->text);
+    free(ex);
 }
 
-void exchange_remember(struct exchange *ex, enum exchange_memo which, struct str text, size_t max)
+void exchange_free_spare(struct worker *w)
 {
-    ex->memo[which] = (uint16_t)(ex->text.len - ex->head_len);
-    strbuf_add(&ex->text, (struct str){text.ptr, text.len < max ? text.len : max});
-    strbuf_add_char(&ex->text, '\0');
+    while (!list_empty(&w->spare)) {
+        struct exchange *ex = CONTAINER_OF(w->spare.next, struct exchange, link);
+        list_remove(&ex->link);
+        free_exchange(ex);
+    }
+}
+
+static void put_back(struct worker *w, struct exchange *ex)
+{
+    enum { TEXT_KEPT_MAX = 16 * 1024 };
+
+    replay_clear(&ex->replay, &w->shared->replay);
+    body_deinit(&ex->request);
+    body_deinit(&ex->response);
+    observe_free(ex->observe);
+    free(ex->why);
+    if (w->spare_count >= SPARE_MAX || ex->text_cap > TEXT_KEPT_MAX) {
+        free_exchange(ex);
+        return;
+    }
+    list_push(&w->spare, &ex->link);
+    w->spare_count++;
+}
+
+void exchange_keep(struct exchange *ex, struct str text)
+{
+    if (text.len > ex->text_cap) {
+        free(ex->text);
+        ex->text = xmalloc(text.len);
+        ex->text_cap = (uint32_t)text.len;
+    }
+    memcpy(ex->text, text.ptr, text.len);
 }
 
 void exchange_slim(struct exchange *ex)
@@ -61,31 +89,14 @@ void exchange_slim(struct exchange *ex)
     CHECK(ex->state == EX_RESPONDING || ex->state == EX_TUNNEL);
     if (ex->head_len == 0 || !ex->request.done)
         return;
-    struct str memo = {ex->text.ptr + ex->head_len, ex->text.len - ex->head_len};
-    struct strbuf slim = ex->text;
-    slim.ptr = NULL;
-    slim.len = slim.cap = 0;
-    strbuf_add(&slim, memo);
-    strbuf_deinit(&ex->text);
-    ex->text = slim;
+    const char *last = exchange_memo(ex, MEMO_COUNT - 1);
+    uint32_t len = ex->memo[MEMO_COUNT - 1] + (uint32_t)strlen(last) + 1;
+    char *memo = xmalloc(len);
+    memcpy(memo, ex->text + ex->head_len, len);
+    free(ex->text);
+    ex->text = memo;
+    ex->text_cap = len;
     ex->head_len = ex->host_at = 0;
-}
-
-static void put_back(struct worker *w, struct exchange *ex)
-{
-    replay_clear(&ex->replay, &w->shared->replay);
-    body_deinit(&ex->request);
-    body_deinit(&ex->response);
-    observe_free(ex->observe);
-    free(ex->why);
-    if (w->spare_count >= SPARE_MAX || ex->text.cap > 16 * 1024) {
-        strbuf_deinit(&ex->text);
-        free(ex);
-        return;
-    }
-    ex->next = w->spare;
-    w->spare = ex;
-    w->spare_count++;
 }
 
 void exchange_discard(struct exchange *ex)

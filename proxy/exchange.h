@@ -42,62 +42,61 @@ struct exchange {
     struct client *client;
     struct upstream *up; /* NULL between attempts and while queued */
     const struct route *route;
-    struct list link; /* worker.exchanges */
+    struct list link; /* worker.exchanges; or worker.spare */
     struct list wait; /* its queue, while queued */
-    enum exchange_state state;
 
     /* The request. */
+    char *text; /* the head as it is sent upstream, then the memo; reused with the exchange */
+    uint32_t text_cap;
+    uint32_t head_len;         /* of `text`, what is sent */
+    uint32_t host_at;          /* where the endpoint's own Host goes; 0: Host is in the head */
+    uint16_t memo[MEMO_COUNT]; /* where each stands, from head_len on */
     bool idempotent, to_head, http10, te_trailers, wants_upgrade;
     bool client_keep_alive, half_closed;
     bool body_begun; /* a byte of it came: nobody waits for a 100 any more */
     struct body request;
-    size_t head_len; /* of `text`, what is sent upstream */
-    size_t host_at;  /* where Host's value goes when it is the endpoint's; 0: it is in the head */
-    uint16_t memo[MEMO_COUNT]; /* where each stands, from head_len on */
     struct replay replay;
     int64_t start_ns, request_done_ns;
 
     /* The attempts. */
-    enum variant variant;     /* of the attempt under way */
-    uint32_t endpoint, avoid; /* or NO_ENDPOINT */
-    bool has_slot;            /* counted as in flight at its endpoint */
-    bool charged;             /* the attempt's outcome is recorded */
-    bool touched;             /* a connection took bytes of this attempt */
-    bool ever_touched;        /* or of one before */
-    bool shielded;            /* stable answers for the canary */
-    bool first_void;          /* the first attempt was charged to nobody */
+    uint8_t state;   /* enum exchange_state */
+    uint8_t variant; /* enum variant, of the attempt under way */
+    uint8_t first_variant;
+    uint8_t first_kind; /* enum outcome_kind, once there is a second attempt */
+    bool has_slot;      /* counted as in flight at its endpoint */
+    bool charged;       /* the attempt's outcome is recorded */
+    bool touched;       /* a connection took bytes of this attempt */
+    bool ever_touched;  /* or of one before */
+    bool shielded;      /* stable answers for the canary */
+    bool first_void;    /* the first attempt was charged to nobody */
     bool upload_broken; /* the endpoint stopped taking the request; its answer may still come */
     uint8_t attempts, retries, fresh;
-    uint8_t interim; /* 1xx heads seen in this attempt */
-    uint32_t epoch;  /* of the weight it was routed with */
+    uint8_t interim;          /* 1xx heads seen in this attempt */
+    uint32_t endpoint, avoid; /* or NO_ENDPOINT */
+    uint32_t epoch;           /* of the weight it was routed with */
     struct recorder_ticket ticket;
-    enum variant first_variant;
-    enum outcome_kind first_kind;              /* once there is a second attempt */
     int64_t queued_ns, queue_ns, queue_sum_ns; /* waits since; waited in this attempt; before */
     int64_t attempt_ns, sent_ns, connect_ns, progress_ns;
+    char *why; /* the first attempt that failed did, or the request was refused; NULL: neither */
 
     /* The answer. */
-    int status; /* 0: none yet */
+    int status;          /* 0: none yet */
+    uint8_t response_as; /* enum framing */
     bool upstream_keep_alive;
-    bool keep_announced; /* its head did not say `Connection: close` */
+    bool keep_announced;               /* its head did not say `Connection: close` */
+    bool client_ended, upstream_ended; /* of a tunnel; its bytes are counted as the bodies' */
     struct body response;
-    enum framing response_as;
     struct observe *observe; /* of an event stream; or NULL */
     int64_t first_byte_ns, first_token_ns, last_token_ns;
     uint64_t tokens;
     size_t backlog;               /* what both sides still had to take at the last sweep */
     int64_t paused_ns, unread_ns; /* the client is not reading since; and was not before, in sum */
-    bool client_ended, upstream_ended; /* of a tunnel; its bytes are counted as the bodies' */
-
-    char *why; /* the first attempt that failed did, or the request was refused; NULL: neither */
-    struct exchange *next; /* in the free list */
-    struct strbuf text;    /* the head as it is sent upstream, then the memo; last, it is reused */
 };
 
 /* What was kept of the request. Lives as long as the exchange, or until exchange_slim. */
 static inline const char *exchange_memo(const struct exchange *ex, enum exchange_memo which)
 {
-    return ex->text.ptr + ex->head_len + ex->memo[which];
+    return ex->text + ex->head_len + ex->memo[which];
 }
 
 /* A request head was read; *rest is what came after it. May take body bytes from *rest; what it
@@ -131,13 +130,13 @@ struct failure {
 /* The only function that changes the state. */
 void exchange_enter(struct exchange *, enum exchange_state next);
 struct exchange *exchange_take(struct worker *);
-/* Room for a head of so many bytes as it will be sent, and the memo. */
-void exchange_make_room(struct exchange *, size_t head_bytes);
-/* Adds to the memo, at most `max` bytes of it. After the head, in the order of the enum. */
-void exchange_remember(struct exchange *, enum exchange_memo, struct str, size_t max);
+/* Keeps the head, and the memo behind it: ex->head_len and ex->memo say what is where. */
+void exchange_keep(struct exchange *, struct str text);
 /* Gives back what only sending needed, once nothing more can be sent: a stream may go on for hours.
  * The exchange lives on. */
 void exchange_slim(struct exchange *);
+/* Frees those that are kept for reuse. */
+void exchange_free_spare(struct worker *);
 /* One that never began. */
 void exchange_discard(struct exchange *);
 /* Remembers what went wrong, unless something did before. */

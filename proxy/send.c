@@ -65,15 +65,15 @@ static void touch(struct exchange *ex)
 /* The head, and what is held of the body. */
 static unsigned add_head(const struct exchange *ex, uv_buf_t *bufs)
 {
-    char *head = ex->text.ptr;
+    char *head = ex->text;
     const char *authority = endpoint_of(ex)->authority;
     unsigned n = 0;
 
     if (ex->host_at > 0) {
-        bufs[n++] = uv_buf_init(head, (unsigned)ex->host_at);
+        bufs[n++] = uv_buf_init(head, ex->host_at);
         bufs[n++] = uv_buf_init((char *)(uintptr_t)authority, (unsigned)strlen(authority));
     }
-    bufs[n++] = uv_buf_init(head + ex->host_at, (unsigned)(ex->head_len - ex->host_at));
+    bufs[n++] = uv_buf_init(head + ex->host_at, ex->head_len - ex->host_at);
     if (ex->replay.len > 0)
         bufs[n++] = uv_buf_init(ex->replay.ptr, (unsigned)ex->replay.len);
     return n;

@@ -63,12 +63,22 @@ static bool idempotent(struct str method)
     return false;
 }
 
-/* The head as it goes out, and behind it what outlives it. */
-static void write_text(struct exchange *ex, const struct head *h)
+/* Texts in the order of enum exchange_memo, each cut to its maximum and ended by a NUL. */
+static void add_memo(struct exchange *ex, enum exchange_memo which, struct str text, size_t max,
+                     struct strbuf *out)
 {
-    enum { METHOD_MAX = 15, PATH_MAX_LOGGED = 255, PEER_MAX = 63 };
+    ex->memo[which] = (uint16_t)(out->len - ex->head_len);
+    strbuf_add(out, (struct str){text.ptr, text.len < max ? text.len : max});
+    strbuf_add_char(out, '\0');
+}
+
+/* The head as it goes out, and behind it what outlives it. False: it is too large. */
+static bool write_text(struct exchange *ex, const struct head *h)
+{
+    enum { METHOD_BYTES = 15, PATH_BYTES = 255, PEER_BYTES = 63 };
     struct client *c = ex->client;
     struct worker *w = ex->worker;
+    struct strbuf *out = &w->scratch;
     struct str peer = str_from(c->peer);
     char request_id[REQUEST_ID_MAX + 1];
     bool given = forward_request_id(h, &w->rng, request_id);
@@ -83,20 +93,27 @@ static void write_text(struct exchange *ex, const struct head *h)
         .upgrade = ex->wants_upgrade,
         .plain_stream = h->accepts_event_stream && ex->route->policy->protocol != PROTOCOL_PLAIN,
     };
+    size_t host_at;
 
-    exchange_make_room(ex, h->bytes);
-    forward_request_head(&r, &ex->text, &ex->host_at);
-    ex->head_len = ex->text.len;
-    exchange_remember(ex, MEMO_REQUEST_ID, r.request_id, REQUEST_ID_MAX);
-    exchange_remember(ex, MEMO_METHOD, h->method, METHOD_MAX);
-    exchange_remember(ex, MEMO_PATH, h->path, PATH_MAX_LOGGED);
-    exchange_remember(ex, MEMO_PEER, c->trusted ? trust_client(w->shared->config, h, peer) : peer,
-                      PEER_MAX);
-    exchange_remember(ex, MEMO_UPGRADE, ex->wants_upgrade ? h->upgrade_protocol : STR(""),
-                      UPGRADE_MAX);
+    strbuf_reset(out);
+    forward_request_head(&r, out, &host_at);
+    ex->head_len = (uint32_t)out->len;
+    ex->host_at = (uint32_t)host_at;
+    add_memo(ex, MEMO_REQUEST_ID, r.request_id, REQUEST_ID_MAX, out);
+    add_memo(ex, MEMO_METHOD, h->method, METHOD_BYTES, out);
+    add_memo(ex, MEMO_PATH, h->path, PATH_BYTES, out);
+    if (c->trusted)
+        peer = trust_client(w->shared->config, h, peer);
+    add_memo(ex, MEMO_PEER, peer, PEER_BYTES, out);
+    add_memo(ex, MEMO_UPGRADE, ex->wants_upgrade ? h->upgrade_protocol : STR(""), UPGRADE_MAX, out);
+    if (out->overflow) /* never a part of a head */
+        return false;
+    exchange_keep(ex, strbuf_str(out));
+    return true;
 }
 
-static void fill(struct exchange *ex, struct client *c, const struct route *route,
+/* False: the head is too large to be sent on. */
+static bool fill(struct exchange *ex, struct client *c, const struct route *route,
                  const struct head *h)
 {
     struct worker *w = c->worker;
@@ -115,7 +132,7 @@ static void fill(struct exchange *ex, struct client *c, const struct route *rout
     ex->request.drop_trailers = !forward_request_trailers(h);
     list_init(&ex->link);
     list_init(&ex->wait);
-    write_text(ex, h);
+    return write_text(ex, h);
 }
 
 static void choose_variant(struct exchange *ex)
@@ -124,9 +141,9 @@ static void choose_variant(struct exchange *ex)
     struct weight_now weight = weight_read(&w->shared->weights[ex->route->rollout]);
 
     ex->epoch = weight.epoch;
-    ex->variant = ex->route->versions[VARIANT_CANARY].endpoint_count == 0
-                      ? VARIANT_STABLE
-                      : split_pick(rng_u64(&w->rng), weight.weight_bp);
+    ex->variant = (uint8_t)(ex->route->versions[VARIANT_CANARY].endpoint_count == 0
+                                ? VARIANT_STABLE
+                                : split_pick(rng_u64(&w->rng), weight.weight_bp));
 }
 
 /* The client asked for one server's certificate and then for another's host, as one that reuses a
@@ -184,8 +201,7 @@ void exchange_start(struct client *c, const struct head *h, struct str *rest)
     }
     struct exchange *ex = exchange_take(w);
     c->exchange = ex;
-    fill(ex, c, route, h);
-    if (ex->text.overflow) { /* never a part of a head */
+    if (!fill(ex, c, route, h)) {
         exchange_discard(ex);
         stat_add(&w->stats.rejected, 1);
         answer_unrouted(c, h, &head_too_large);

@@ -154,6 +154,7 @@ struct worker *worker_new(struct shared *shared, size_t index, const int *fds, s
     list_init(&w->handshakes);
     list_init(&w->lingering);
     list_init(&w->exchanges);
+    list_init(&w->spare);
     list_init(&w->busy_queues);
     w->queues = xcalloc(rollouts * VARIANT_COUNT + 1, sizeof(*w->queues));
     for (size_t i = 0; i < rollouts * VARIANT_COUNT; i++) {
@@ -234,14 +235,7 @@ void worker_join(struct worker *w)
 
 void worker_free(struct worker *w)
 {
-    struct exchange *next;
-
-    for (struct exchange *ex = w->spare; ex != NULL; ex = next) {
-        next = ex->next;
-        strbuf_deinit(&ex->text);
-        free(ex);
-    }
-    inbox_deinit(&w->inbox);
+    exchange_free_spare(w);
     loop_deinit(&w->loop);
     uv_sem_destroy(&w->gate);
     certificates_unref(w->renewed);

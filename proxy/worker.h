@@ -97,7 +97,7 @@ struct worker {
     struct list busy_queues;        /* those in which somebody waits */
     struct retry_budget *budgets;   /* by rollout */
     struct withdrawal *withdrawals; /* by rollout */
-    struct exchange *spare;         /* free list */
+    struct list spare;              /* exchanges that are over, for reuse */
     size_t spare_count;
     struct listening *listening; /* its sockets; of one listener there may be several */
     uv_timer_t sweep;

@@ -494,14 +494,13 @@ static void test_head_that_cannot_be_sent_on_whole(void **state)
 
     /* A configuration may allow more than the buffers were made for: never a part of a head. */
     f->worker->shared->config = f->config;
-    f->config->limits.head_bytes = 1024;
-    client_send(f, GET); /* the spare exchange is made for 1 KiB heads */
+    f->config->limits.head_bytes = 1024 * 1024;
+    client_send(f, GET);
     upstream_accept(f);
     upstream_send(f, "HTTP/1.1 204 No Content\r\n\r\n");
     take(f, f->client);
-    f->config->limits.head_bytes = 1024 * 1024;
     strcpy(big, "POST /big HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nX: ");
-    memset(big + strlen(big), 'x', 100 * 1024);
+    memset(big + strlen(big), 'x', 180 * 1024);
     strcat(big, "\r\n\r\nabcd");
     take(f, f->upstream);
     client_send(f, big);
