@@ -17,7 +17,7 @@ PY        ?= /usr/bin/python3
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: build deps demo test unit sim fuzz-replay docs-check blackbox demo-test bench figures \
+.PHONY: build deps demo test unit sim fuzz-replay docs-check blackbox counts demo-test bench figures \
         fmt lint docs asan tsan install uninstall clean help unit-bins fuzz fuzz-bins
 
 # Sub-makes run on every core, unless the caller already said how many.
@@ -27,7 +27,7 @@ SUB      = $(MAKE) $(PARALLEL)
 # --- packages: the one place that names them ---------------------------------------------------
 PACKAGES := gcc make pkg-config libuv1-dev libcurl4-openssl-dev libjansson-dev libyaml-dev \
             libssl-dev libsqlite3-dev libcmocka-dev curl openssl python3-pytest python3-pytest-xdist \
-            clang-format cppcheck git ca-certificates
+            clang-format cppcheck git ca-certificates valgrind
 # llhttp: the development package where apt has one, else the C sources inside node-llhttp.
 LLHTTP_DEV    := libllhttp-dev
 LLHTTP_SOURCE := node-llhttp
@@ -124,9 +124,9 @@ $(TRAFFIC): $(call objects,examples/traffic) $(EXAMPLE_OBJ)
 # --- tests -------------------------------------------------------------------------------------
 # Each part writes "N passed, N failed" into its file in RESULTS; `make test` adds them up.
 RESULTS := $(BUILD)/test-results
-PARTS   := unit fuzz-replay sim docs-check blackbox demo-test
+PARTS   := unit fuzz-replay sim docs-check blackbox counts demo-test
 
-test: ## Run every test: unit, fuzz corpora, simulations, docs, black-box, demo (under ten minutes)
+test: ## Run every test: unit, fuzz corpora, simulations, docs, black-box, counts, demo (under ten minutes)
 	@rm -rf $(RESULTS); mkdir -p $(RESULTS)
 	@for part in $(PARTS); do \
 	    echo "== $$part"; \
@@ -205,6 +205,11 @@ blackbox: ## Drive the real binary (ASan build) from outside with pytest (T=name
 	@mkdir -p $(RESULTS)
 	@SLUICE_BIN_DIR=$(abspath $(BUILD))/$(BLACKBOX_MODE) SLUICE_RESULT=$(abspath $(RESULTS))/blackbox \
 	    $(PY) -m pytest -q -n 4 -p no:cacheprovider tests/blackbox $(if $(T),-k "$(T)")
+
+counts: ## Check instructions, system calls and allocations per request against their ceilings
+	+@$(SUB) MODE=release build
+	@tests/tools/run_part.sh $(RESULTS)/counts counts \
+	    $(PY) tests/counts/check.py $(BUILD)/release
 
 demo-test: build
 	@tests/tools/run_part.sh $(RESULTS)/demo-test demo-test examples/demo/run.sh $(OUT)

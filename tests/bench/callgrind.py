@@ -1,0 +1,124 @@
+"""One process under valgrind's callgrind, and what it did since the last look: instructions and system
+calls per function and thread, calls per function.
+
+Nothing here needs ptrace, which containers often forbid: callgrind counts the system calls itself, and
+vgdb reaches the process through a pipe that valgrind reads (--max-invoke-ms=0 keeps vgdb from trying
+more than that). Under valgrind there is no vDSO, so a look at the clock is a system call here and
+nowhere else; CLOCK names the functions to leave out.
+"""
+
+import collections
+import os
+import pathlib
+import re
+import subprocess
+
+# Looks at the clock: system calls only under valgrind.
+CLOCK = {"clock_gettime", "gettimeofday", "time"}
+
+
+class Failure(Exception):
+    pass
+
+
+class Profile:
+    """What one thread did: self instructions and system calls by function, calls by callee."""
+
+    def __init__(self):
+        self.instructions = collections.Counter()
+        self.syscalls = collections.Counter()
+        self.calls = collections.Counter()
+
+    def total(self):
+        return sum(self.instructions.values())
+
+    def add(self, other):
+        self.instructions.update(other.instructions)
+        self.syscalls.update(other.syscalls)
+        self.calls.update(other.calls)
+
+
+def plain_name(name, program):
+    """Without what the compiler and the linker add (`.lto_priv.0`, `@@GLIBC_2.2.5`), and without the
+    kind of processor that libc chose a function for; one without a name goes by its library. Calls
+    of a function by itself (`'2`) are its own."""
+    name = re.sub(r"'\d+$", "", name)
+    if name.startswith("0x"):
+        return f"{os.path.basename(program)}+{int(name, 16):#x}"
+    name = re.sub(r"(?:\.(?:lto_priv|constprop|part|isra|cold|\d+))+$|@@?GLIBC.*$|@plt$", "", name)
+    return re.sub(r"^__((?:mem|str)\w+?)_(?:avx|sse|evex|erms)\w*$", r"\1", name)
+
+
+def read_profile(path):
+    """A file of callgrind's format, written without compression and without lines."""
+    profile = Profile()
+    function, events, inclusive, program = None, [], False, ""
+    for line in open(path, errors="replace"):
+        if line[0].isdigit():
+            if inclusive:  # the line after calls=: what the callee cost, which it says itself
+                inclusive = False
+                continue
+            values = dict(zip(events, map(int, line.split()[1:])))
+            profile.instructions[function] += values.get("Ir", 0)
+            profile.syscalls[function] += values.get("sysCount", 0)
+        elif line.startswith("ob="):
+            program = called_in = line[3:].rstrip()
+        elif line.startswith("cob="):
+            called_in = line[4:].rstrip()
+        elif line.startswith("fn="):
+            function = plain_name(line[3:].rstrip(), program)
+        elif line.startswith("cfn="):
+            callee = plain_name(line[4:].rstrip(), called_in)
+        elif line.startswith("calls="):
+            profile.calls[callee] += int(line[6:].split()[0])
+            inclusive, called_in = True, program
+        elif line.startswith("events:"):
+            events = line.split()[1:]
+    return profile
+
+
+class Callgrind:
+    """A command under callgrind, logging into `folder`."""
+
+    def __init__(self, command, folder):
+        self.folder = pathlib.Path(folder)
+        self.out = self.folder / "callgrind"
+        self.prefix = f"--vgdb-prefix={self.folder}/vgdb"
+        self.dumps = 0
+        with open(self.folder / "log", "wb") as log:
+            self.process = subprocess.Popen(
+                ["valgrind", "--tool=callgrind", f"--callgrind-out-file={self.out}",
+                 "--separate-threads=yes", "--collect-systime=yes", "--compress-strings=no",
+                 "--compress-pos=no", "--dump-line=no", "--vgdb=yes", "--vgdb-poll=500",
+                 self.prefix, *map(str, command)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
+            )
+
+    def log(self):
+        return (self.folder / "log").read_text(errors="replace")[-4000:]
+
+    def check(self):
+        if self.process.poll() is not None:
+            raise Failure(f"sluice ended with {self.process.returncode}\n{self.log()}")
+
+    def dump(self):
+        """What every thread did since the last dump, by thread number."""
+        self.dumps += 1
+        done = subprocess.run(
+            ["vgdb", f"--pid={self.process.pid}", "--max-invoke-ms=0", "--wait=20", self.prefix,
+             "dump"],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        )
+        self.check()
+        found = {}
+        for path in self.folder.glob(f"{self.out.name}.{self.dumps}-*"):
+            found[int(path.name.rsplit("-", 1)[1])] = read_profile(path)
+            path.unlink()
+        if not found:
+            raise Failure(f"callgrind wrote nothing\n{done.stdout}{done.stderr}{self.log()}")
+        return found
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.kill()  # it may stand still, and nothing of it is needed any more
+            self.process.wait()

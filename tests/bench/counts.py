@@ -1,0 +1,226 @@
+"""What a request costs in counts that no noise touches: user instructions, system calls, allocations.
+
+    python3 tests/bench/counts.py --bin build/release [--functions 25]
+
+The release build runs under callgrind as a user would run it: routing by host and path, a rollout at
+20 %, metrics, timeouts, request ids, the access log with 1 % of the requests, the controller's tick.
+The worker's thread is what is counted per request; the other threads' work goes by time, not by
+requests, and is told on its own (`idle`).
+"""
+
+import argparse
+import contextlib
+import json
+import pathlib
+import re
+import resource
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from callgrind import CLOCK, Callgrind, Failure, Profile  # noqa: E402
+from rounds import Rounds  # noqa: E402
+
+REQUESTS, EVENTS = 8000, 4000
+CONNECTIONS = 128  # in lock-step
+# More than that when warming up, so that the pool has a connection to spare for each version
+# however the dice of the split fall.
+WARM_CONNECTIONS = 208
+ALLOCATORS = ("malloc", "calloc", "realloc", "free", "posix_memalign", "aligned_alloc")
+
+
+def listener():
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    s.listen(1024)
+    return s
+
+
+def write_files(folder, listeners):
+    def version(name, s):
+        return {"version": name, "endpoints": [f"http://127.0.0.1:{s.getsockname()[1]}"]}
+
+    config = {
+        "proxy": {
+            "listen": [{"address": "127.0.0.1:0"}], "workers": 1,
+            "access_log": {"to": str(folder / "access.log"), "sample": "1%"},
+        },
+        "controller": {"admin": "127.0.0.1:0"},
+    }
+    both = {
+        "stable": version("1.0.0", listeners[0]), "canary": version("2.0.0", listeners[1]),
+        "steps": [{"weight": 20, "hold": "1h"}],
+    }
+    chat = {"rollout": "chat", **both,
+            "match": {"hosts": ["api.example.com"], "paths": ["/v1/chat"]}}
+    other = {"rollout": "other", **both, "match": {"paths": ["/v1"]}}
+    files = []
+    for name, document in ("sluice", config), ("chat", chat), ("other", other):
+        files.append(folder / f"{name}.yaml")
+        files[-1].write_text(json.dumps(document))
+    return files
+
+
+def port_of(callgrind):
+    """The port that sluice says it listens on."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        callgrind.check()
+        found = re.search(r"proxy\.listening address=127\.0\.0\.1:(\d+)", callgrind.log())
+        if found:
+            return int(found[1])
+        time.sleep(0.02)
+    raise Failure(f"sluice does not listen\n{callgrind.log()}")
+
+
+class Counted:
+    """A sluice under callgrind with clients and an origin. A context manager."""
+
+    def __init__(self, bin_dir):
+        self.sluice = pathlib.Path(bin_dir).resolve() / "sluice"
+
+    def __enter__(self):
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+        with contextlib.ExitStack() as stack:
+            self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sluice-counts-"))
+            stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            listeners = [listener(), listener()]
+            files = write_files(self.folder, listeners)
+            self.callgrind = Callgrind([self.sluice, "run", *files], self.folder)
+            stack.callback(self.callgrind.stop)
+            self.rounds = Rounds(port_of(self.callgrind), listeners, self.callgrind.process.pid,
+                                 WARM_CONNECTIONS)
+            stack.callback(self.rounds.close)
+            self.rounds.plain("sdk", WARM_CONNECTIONS)
+            threads = self.callgrind.dump()
+            self.worker = max(threads, key=lambda t: threads[t].calls["writev"])
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self.stack.close()
+
+    def measured(self):
+        """(the worker's profile, that of all the others) since the last time."""
+        threads = self.callgrind.dump()
+        others = Profile()
+        worker = threads.pop(self.worker)
+        for profile in threads.values():
+            others.add(profile)
+        return worker, others
+
+    def per(self, units):
+        """The profile since the last time as counts per request or event."""
+        worker, others = self.measured()
+        syscalls = {f: n for f, n in worker.syscalls.items() if n and f not in CLOCK}
+        return {
+            "instructions": worker.total() / units,
+            "others": others.total() / units,
+            "syscalls": sum(syscalls.values()) / units,
+            "by_syscall": {f: n / units for f, n in sorted(syscalls.items(), key=lambda i: -i[1])},
+            "clock_reads": sum(worker.syscalls[f] for f in CLOCK) / units,
+            "allocations": sum(worker.calls[f] for f in ALLOCATORS) / units,
+            "by_function": [(f, n / units) for f, n in worker.instructions.most_common() if n],
+            "calls": {f: n / units for f, n in worker.calls.items()},
+        }
+
+    def requests(self, head, number):
+        """Counts per request with the fields of HEADS[head]."""
+        rounds = max(1, number // CONNECTIONS)
+        self.rounds.plain(head, WARM_CONNECTIONS)
+        self.measured()
+        self.rounds.plain(head, CONNECTIONS, rounds)
+        return self.per(rounds * CONNECTIONS)
+
+    def stream(self, number):
+        """Counts per event of open streams."""
+        rounds = max(1, number // CONNECTIONS)
+        streams = self.rounds.open_streams(CONNECTIONS)
+        self.rounds.events(streams, 2)
+        self.measured()
+        self.rounds.events(streams, rounds)
+        result = self.per(rounds * CONNECTIONS)
+        self.rounds.end_streams(streams)
+        return result
+
+    def idle(self, seconds=1.0):
+        """What is done without any request, per second under valgrind, where a second does less."""
+        self.measured()
+        time.sleep(seconds)
+        worker, others = self.measured()
+        return {"worker": worker.total() / seconds, "others": others.total() / seconds}
+
+
+def count(bin_dir, requests=REQUESTS, head="plain"):
+    """Counts per request: {"instructions", "syscalls", "allocations", "clock_reads", "by_syscall":
+    {name: n}, "by_function": [(name, instructions)], "calls": {name: n}, "others": the instructions
+    of the other threads meanwhile}."""
+    with Counted(bin_dir) as counted:
+        return counted.requests(head, requests)
+
+
+def count_sse(bin_dir, events=EVENTS):
+    """The same per event of a stream that comes and goes in chunks."""
+    with Counted(bin_dir) as counted:
+        return counted.stream(events)
+
+
+def count_all(bin_dir, requests=REQUESTS, events=EVENTS):
+    """{"plain", "sdk", "sse": as above, "idle": instructions per second}, with one start."""
+    with Counted(bin_dir) as counted:
+        return {
+            "plain": counted.requests("plain", requests),
+            "sdk": counted.requests("sdk", requests),
+            "sse": counted.stream(events),
+            "idle": counted.idle(),
+        }
+
+
+def print_counts(name, c, functions=0):
+    calls = ", ".join(f"{f} {n:.3f}" for f, n in c["by_syscall"].items() if n >= 0.0005)
+    print(f"{name}, per {'event' if name == 'sse' else 'request'}: {c['instructions']:.0f} "
+          f"instructions (and {c['others']:.0f} in other threads), {c['syscalls']:.3f} system calls "
+          f"({calls}), {c['clock_reads']:.2f} looks at the clock, {c['allocations']:.3f} calls of the "
+          f"allocator")
+    print_functions(c, functions)
+
+
+def print_functions(c, number):
+    for f, n in c["by_function"][:number]:
+        print(f"  {n:9.1f}  {f} ({c['calls'].get(f, 0):.2f} calls)")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--bin", required=True, help="folder of a release build")
+    parser.add_argument("--requests", type=int, default=REQUESTS)
+    parser.add_argument("--events", type=int, default=EVENTS)
+    parser.add_argument("--functions", type=int, default=0, help="list so many of the dearest")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        counts = count_all(args.bin, args.requests, args.events)
+    except KeyboardInterrupt:
+        return 130
+    except Failure as e:
+        print(f"counts: {e}", file=sys.stderr)
+        return 1
+    if args.json:
+        json.dump(counts, sys.stdout, indent=1)
+        return 0
+    for name in "plain", "sdk", "sse":
+        print_counts(name, counts[name], args.functions)
+    print(f"idle: {counts['idle']['worker']:.0f} instructions per second in the worker, "
+          f"{counts['idle']['others']:.0f} in the other threads")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
