@@ -28,6 +28,7 @@ class Profile:
         self.instructions = collections.Counter()
         self.syscalls = collections.Counter()
         self.calls = collections.Counter()
+        self.pairs = collections.Counter()  # calls by (caller, callee)
 
     def total(self):
         return sum(self.instructions.values())
@@ -36,6 +37,7 @@ class Profile:
         self.instructions.update(other.instructions)
         self.syscalls.update(other.syscalls)
         self.calls.update(other.calls)
+        self.pairs.update(other.pairs)
 
 
 def plain_name(name, program):
@@ -70,7 +72,9 @@ def read_profile(path):
         elif line.startswith("cfn="):
             callee = plain_name(line[4:].rstrip(), called_in)
         elif line.startswith("calls="):
-            profile.calls[callee] += int(line[6:].split()[0])
+            times = int(line[6:].split()[0])
+            profile.calls[callee] += times
+            profile.pairs[function, callee] += times
             inclusive, called_in = True, program
         elif line.startswith("events:"):
             events = line.split()[1:]

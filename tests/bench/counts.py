@@ -28,10 +28,12 @@ from rounds import Rounds  # noqa: E402
 
 REQUESTS, EVENTS = 8000, 4000
 CONNECTIONS = 128  # in lock-step
+SLICE = 16  # rounds
 # More than that when warming up, so that the pool has a connection to spare for each version
 # however the dice of the split fall.
 WARM_CONNECTIONS = 208
-ALLOCATORS = ("malloc", "calloc", "realloc", "free", "posix_memalign", "aligned_alloc")
+# What takes memory; free(NULL), which costs nothing, is none of it.
+ALLOCATORS = ("malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc")
 
 
 def listener():
@@ -78,6 +80,23 @@ def port_of(callgrind):
     raise Failure(f"sluice does not listen\n{callgrind.log()}")
 
 
+def per(worker, others, units):
+    """Profiles as counts per request or event."""
+    syscalls = {f: n for f, n in worker.syscalls.items() if n and f not in CLOCK}
+    return {
+        "instructions": worker.total() / units,
+        "others": others.total() / units,
+        "syscalls": sum(syscalls.values()) / units,
+        "by_syscall": {f: n / units for f, n in sorted(syscalls.items(), key=lambda i: -i[1])},
+        "clock_reads": sum(worker.syscalls[f] for f in CLOCK) / units,
+        "allocations": sum(worker.calls[f] for f in ALLOCATORS) / units,
+        "allocated_by": {f"{caller} {callee}": n / units for (caller, callee), n
+                         in worker.pairs.most_common() if callee in ALLOCATORS},
+        "by_function": [(f, n / units) for f, n in worker.instructions.most_common() if n],
+        "calls": {f: n / units for f, n in worker.calls.items()},
+    }
+
+
 class Counted:
     """A sluice under callgrind with clients and an origin. A context manager."""
 
@@ -107,36 +126,26 @@ class Counted:
         self.stack.close()
 
     def measured(self):
-        """(the worker's profile, that of all the others) since the last time."""
+        """[the worker's profile, that of all the others] since the last time."""
         threads = self.callgrind.dump()
         others = Profile()
         worker = threads.pop(self.worker)
         for profile in threads.values():
             others.add(profile)
-        return worker, others
-
-    def per(self, units):
-        """The profile since the last time as counts per request or event."""
-        worker, others = self.measured()
-        syscalls = {f: n for f, n in worker.syscalls.items() if n and f not in CLOCK}
-        return {
-            "instructions": worker.total() / units,
-            "others": others.total() / units,
-            "syscalls": sum(syscalls.values()) / units,
-            "by_syscall": {f: n / units for f, n in sorted(syscalls.items(), key=lambda i: -i[1])},
-            "clock_reads": sum(worker.syscalls[f] for f in CLOCK) / units,
-            "allocations": sum(worker.calls[f] for f in ALLOCATORS) / units,
-            "by_function": [(f, n / units) for f, n in worker.instructions.most_common() if n],
-            "calls": {f: n / units for f, n in worker.calls.items()},
-        }
+        return [worker, others]
 
     def requests(self, head, number):
-        """Counts per request with the fields of HEADS[head]."""
-        rounds = max(1, number // CONNECTIONS)
-        self.rounds.plain(head, WARM_CONNECTIONS)
-        self.measured()
-        self.rounds.plain(head, CONNECTIONS, rounds)
-        return self.per(rounds * CONNECTIONS)
+        """Counts per request with the fields of HEADS[head]. In slices, because what the pool has
+        to spare does not stay for long."""
+        slices = max(1, number // (SLICE * CONNECTIONS))
+        profiles = [Profile(), Profile()]
+        for _ in range(slices):
+            self.rounds.plain(head, WARM_CONNECTIONS)
+            self.measured()
+            self.rounds.plain(head, CONNECTIONS, SLICE)
+            for total, profile in zip(profiles, self.measured()):
+                total.add(profile)
+        return per(*profiles, slices * SLICE * CONNECTIONS)
 
     def stream(self, number):
         """Counts per event of open streams."""
@@ -145,9 +154,9 @@ class Counted:
         self.rounds.events(streams, 2)
         self.measured()
         self.rounds.events(streams, rounds)
-        result = self.per(rounds * CONNECTIONS)
+        profiles = self.measured()
         self.rounds.end_streams(streams)
-        return result
+        return per(*profiles, rounds * CONNECTIONS)
 
     def idle(self, seconds=1.0):
         """What is done without any request, per second under valgrind, where a second does less."""
@@ -159,8 +168,8 @@ class Counted:
 
 def count(bin_dir, requests=REQUESTS, head="plain"):
     """Counts per request: {"instructions", "syscalls", "allocations", "clock_reads", "by_syscall":
-    {name: n}, "by_function": [(name, instructions)], "calls": {name: n}, "others": the instructions
-    of the other threads meanwhile}."""
+    {name: n}, "allocated_by": {"caller callee": n}, "by_function": [(name, instructions)], "calls":
+    {name: n}, "others": the instructions of the other threads meanwhile}."""
     with Counted(bin_dir) as counted:
         return counted.requests(head, requests)
 
@@ -186,14 +195,17 @@ def print_counts(name, c, functions=0):
     calls = ", ".join(f"{f} {n:.3f}" for f, n in c["by_syscall"].items() if n >= 0.0005)
     print(f"{name}, per {'event' if name == 'sse' else 'request'}: {c['instructions']:.0f} "
           f"instructions (and {c['others']:.0f} in other threads), {c['syscalls']:.3f} system calls "
-          f"({calls}), {c['clock_reads']:.2f} looks at the clock, {c['allocations']:.3f} calls of the "
-          f"allocator")
+          f"({calls}), {c['clock_reads']:.2f} looks at the clock, {c['allocations']:.3f} "
+          f"allocations")
     print_functions(c, functions)
 
 
 def print_functions(c, number):
     for f, n in c["by_function"][:number]:
         print(f"  {n:9.1f}  {f} ({c['calls'].get(f, 0):.2f} calls)")
+    if number:
+        print("  allocator: " + (", ".join(f"{f} {n:.3f}" for f, n in c["allocated_by"].items()
+                                           if n >= 0.0005) or "never called"))
 
 
 def main():

@@ -133,6 +133,8 @@ class Rounds:
         clients = self.clients[:connections]
         self.say(clients, HEADS["sdk"] % len(BODY) + BODY)
         upstreams = self.requests(len(clients))
+        for fd in set(self.upstreams) - {s.fileno() for s in upstreams}:
+            self.upstreams.pop(fd).close()  # else they expire while events are counted
         self.say(upstreams, STREAM_HEAD)
         self.heard(clients, b"\r\n\r\n", b"HTTP/1.1 200 ")
         return clients, upstreams
