@@ -1,51 +1,14 @@
-/* Runs of content are collected first; the size line goes before them once their sum is known. */
+/* Nearly every read is one run: of a counted body, or of exactly one chunk. Those two go straight
+ * through. Else the runs of content are collected behind a place for the size line, which is
+ * written once their sum is known.
+ */
 #include "net/body.h"
 
 #include "base/check.h"
 
-void body_init(struct body *b, enum framing framing, uint64_t length)
-{
-    *b = (struct body){.framing = framing,
-                       .done = framing == FRAMING_NONE,
-                       .left = framing == FRAMING_LENGTH ? length : 0};
-    chunked_init(&b->chunked);
-}
-
-void body_deinit(struct body *b)
-{
-    chunked_deinit(&b->chunked);
-}
-
 static uv_buf_t buf_of(struct str s)
 {
-    return uv_buf_init((char *)(uintptr_t)s.ptr, (unsigned)s.len);
-}
-
-/* The next run of content. BODY_MORE with an empty run: nothing there. */
-static enum body_result next_run(struct body *b, struct str *bytes, struct str *ret_run)
-{
-    *ret_run = (struct str){NULL, 0};
-    if (b->done)
-        return BODY_DONE;
-    if (b->framing == FRAMING_CHUNKED) {
-        switch (chunked_next(&b->chunked, bytes, ret_run)) {
-        case CHUNKED_DATA:
-        case CHUNKED_MORE:
-            return BODY_MORE;
-        case CHUNKED_END:
-            return BODY_DONE;
-        case CHUNKED_ERROR:
-            return BODY_ERROR;
-        }
-    }
-    size_t n = bytes->len;
-    if (b->framing == FRAMING_LENGTH && n > b->left)
-        n = (size_t)b->left;
-    *ret_run = (struct str){bytes->ptr, n};
-    *bytes = (struct str){bytes->ptr + n, bytes->len - n};
-    if (b->framing == FRAMING_LENGTH)
-        b->left -= n;
-    return b->framing == FRAMING_LENGTH && b->left == 0 ? BODY_DONE : BODY_MORE;
+    return (uv_buf_t){.base = (char *)(uintptr_t)s.ptr, .len = s.len};
 }
 
 static void add(struct body_out *out, uv_buf_t buf)
@@ -56,7 +19,7 @@ static void add(struct body_out *out, uv_buf_t buf)
 
 static struct str trailers_of(const struct body *b)
 {
-    if (b->drop_trailers || b->chunked.trailers == NULL)
+    if (b->framing != FRAMING_CHUNKED || b->drop_trailers || b->chunked.trailers == NULL)
         return (struct str){"", 0};
     return trailers_kept(b->chunked.trailers);
 }
@@ -76,30 +39,47 @@ static void frame_end(const struct body *b, struct body_out *out, bool data)
     add(out, buf_of((struct str){zero.ptr, 2}));
 }
 
-/* The runs, with chunk framing round them where it is asked for. */
-static void frame(const struct body *b, struct body_out *out, const uv_buf_t *runs, unsigned count,
-                  size_t total, bool chunked)
+/* Round the runs that stand behind an empty place at `line_at`. Chunks of size 0 would be the end.
+ */
+static void frame(const struct body *b, struct body_out *out, unsigned line_at, size_t total)
 {
-    if (chunked && total > 0)
-        add(out, uv_buf_init(out->line, (unsigned)chunked_line(out->line, total)));
-    out->run_first = out->count;
-    out->run_count = count;
-    for (unsigned i = 0; i < count; i++)
-        add(out, runs[i]);
-    if (chunked && b->done)
+    out->count = line_at;
+    if (total > 0) {
+        size_t n = chunked_line(out->line, total);
+        add(out, buf_of((struct str){out->line, n}));
+        out->count += out->run_count;
+    }
+    if (b->done)
         frame_end(b, out, total > 0);
-    else if (chunked && total > 0)
+    else if (total > 0)
         add(out, buf_of(STR("\r\n")));
 }
 
-enum body_result body_read(struct body *b, struct str *bytes, enum framing as, struct body_out *out)
+static enum body_result next_run(struct body *b, struct str *bytes, struct str *ret_run)
 {
-    uv_buf_t runs[BODY_RUNS_MAX];
+    ret_run->len = 0;
+    switch (chunked_next(&b->chunked, bytes, ret_run)) {
+    case CHUNKED_DATA:
+    case CHUNKED_MORE:
+        return BODY_MORE;
+    case CHUNKED_END:
+        return BODY_DONE;
+    case CHUNKED_ERROR:
+        return BODY_ERROR;
+    }
+    UNREACHABLE();
+}
+
+static enum body_result read_chunks(struct body *b, struct str *bytes, bool chunked,
+                                    struct body_out *out)
+{
+    unsigned line_at = out->count;
+    uv_buf_t *runs = out->bufs + line_at + (chunked ? 1 : 0);
+    enum body_result result = BODY_MORE;
     unsigned count = 0;
     size_t total = 0;
-    enum body_result result = BODY_MORE;
-    bool was_done = b->done;
 
+    CHECK(line_at + 1 + BODY_RUNS_MAX <= ARRAY_LEN(out->bufs));
     while (result == BODY_MORE && bytes->len > 0) {
         if (count == BODY_RUNS_MAX) {
             result = BODY_AGAIN;
@@ -112,20 +92,79 @@ enum body_result body_read(struct body *b, struct str *bytes, enum framing as, s
             total += run.len;
         }
     }
-    if (was_done) {
-        out->run_first = out->count;
+    b->bytes += total;
+    b->done = result == BODY_DONE;
+    out->runs = runs;
+    out->run_count = count;
+    if (chunked)
+        frame(b, out, line_at, total);
+    else
+        out->count += count;
+    return result;
+}
+
+/* A read that is one chunk, spelled as we would, is what framing it anew would give. */
+static bool read_one_chunk(struct body *b, struct str *bytes, struct body_out *out)
+{
+    struct str data;
+
+    if (!chunked_same(&b->chunked, *bytes, &data))
+        return false;
+    b->bytes += data.len;
+    out->whole = buf_of(data);
+    out->runs = &out->whole;
+    out->run_count = 1;
+    add(out, buf_of(*bytes));
+    *bytes = (struct str){bytes->ptr + bytes->len, 0};
+    return true;
+}
+
+/* Counted, or until the connection ends: what there is, is one run, after `before` buffers. */
+static size_t read_bare(struct body *b, struct str *bytes, unsigned before, struct body_out *out)
+{
+    size_t n = bytes->len;
+
+    if (b->framing == FRAMING_LENGTH) {
+        n = n < b->left ? n : (size_t)b->left;
+        b->left -= n;
+        b->done = b->left == 0;
+    }
+    b->bytes += n;
+    CHECK(before < ARRAY_LEN(out->bufs));
+    out->runs = out->bufs + before;
+    out->run_count = n > 0;
+    out->bufs[before] = buf_of((struct str){bytes->ptr, n});
+    out->count = before + out->run_count;
+    *bytes = (struct str){bytes->ptr + n, bytes->len - n};
+    return n;
+}
+
+enum body_result body_read(struct body *b, struct str *bytes, enum framing as, struct body_out *out)
+{
+    bool chunked = as == FRAMING_CHUNKED;
+    unsigned at = out->count;
+
+    if (b->done) {
         out->run_count = 0;
         return BODY_DONE;
     }
-    b->bytes += total;
-    b->done = result == BODY_DONE;
-    frame(b, out, runs, count, total, as == FRAMING_CHUNKED);
-    return result;
+    if (b->framing == FRAMING_CHUNKED) {
+        if (chunked && read_one_chunk(b, bytes, out))
+            return BODY_MORE;
+        return read_chunks(b, bytes, chunked, out);
+    }
+    if (chunked)
+        frame(b, out, at, read_bare(b, bytes, at + 1, out));
+    else
+        read_bare(b, bytes, at, out);
+    return b->done ? BODY_DONE : BODY_MORE;
 }
 
 void body_close(struct body *b, enum framing as, struct body_out *out)
 {
     CHECK(b->framing == FRAMING_CLOSE);
     b->done = true;
-    frame(b, out, NULL, 0, 0, as == FRAMING_CHUNKED);
+    out->run_count = 0;
+    if (as == FRAMING_CHUNKED)
+        frame_end(b, out, false);
 }

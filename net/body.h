@@ -18,27 +18,46 @@
 #include "net/head.h"
 
 struct body {
-    enum framing framing;
+    uint8_t framing; /* enum framing */
     bool done;
     bool drop_trailers; /* set after body_init: trailer fields are checked, and not passed on */
-    uint64_t left;      /* FRAMING_LENGTH */
     uint64_t bytes;     /* of content seen so far */
-    struct chunked chunked;
+    union {
+        uint64_t left;          /* FRAMING_LENGTH */
+        struct chunked chunked; /* FRAMING_CHUNKED; else never touched */
+    };
 };
 
 /* `length` counts for FRAMING_LENGTH only. FRAMING_NONE is done at once. */
-void body_init(struct body *, enum framing, uint64_t length);
+static inline void body_init(struct body *b, enum framing framing, uint64_t length)
+{
+    b->framing = (uint8_t)framing;
+    b->done = framing == FRAMING_NONE;
+    b->drop_trailers = false;
+    b->bytes = 0;
+    if (framing == FRAMING_CHUNKED)
+        chunked_init(&b->chunked);
+    else
+        b->left = length;
+}
+
 /* Frees the trailers: only once what body_read gave has been written. Harmless at any time, and on
  * a body that is all zeros. */
-void body_deinit(struct body *);
+static inline void body_deinit(struct body *b)
+{
+    if (b->framing == FRAMING_CHUNKED)
+        chunked_deinit(&b->chunked);
+}
 
 enum { BODY_RUNS_MAX = 32 };
 
-/* What one call to body_read found, ready to be written. */
+/* What one call to body_read found, ready to be written. Large: set `count`, not all of it. */
 struct body_out {
-    uv_buf_t bufs[BODY_RUNS_MAX + 8]; /* room for a head, what is held, framing */
     unsigned count;
-    unsigned run_first, run_count; /* which of bufs are bare content */
+    unsigned run_count;
+    const uv_buf_t *runs; /* the bare content: some of bufs, or what lies within the only one */
+    uv_buf_t whole;
+    uv_buf_t bufs[BODY_RUNS_MAX + 8]; /* room for a head, what is held, framing */
     char line[CHUNKED_LINE_MAX];
 };
 

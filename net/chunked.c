@@ -1,4 +1,5 @@
-/* One byte at a time through the lines, whole runs through the data. */
+/* One byte at a time through the lines, whole runs through the data. A size line that lies whole in
+ * the bytes and has no extension, as nearly all do, is read in one go. */
 #include "net/chunked.h"
 
 #include "base/check.h"
@@ -29,15 +30,19 @@ void chunked_deinit(struct chunked *c)
     c->trailers = NULL;
 }
 
-static int hex_digit(char c)
+enum { DIGITS_MAX = 15 }; /* 60 bits: more cannot be meant */
+
+/* Of a digit in lower case, which is how we write them. */
+static inline int lower_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static inline int hex_digit(char c)
+{
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : lower_digit(c);
 }
 
 /* Visible bytes, space and tab; control bytes have no place in a line. */
@@ -51,7 +56,7 @@ static int after_size(struct chunked *c, char byte)
     int digit = hex_digit(byte);
 
     if (digit >= 0) {
-        if (c->digits == 15) /* 60 bits: more cannot be meant */
+        if (c->digits == DIGITS_MAX)
             return -1;
         c->left = c->left * 16 + (uint64_t)digit;
         c->digits++;
@@ -75,7 +80,8 @@ static void earn(struct chunked *c)
     uint64_t earned = c->left / CHUNKED_DATA_PER_EXTRA;
 
     c->line = 0;
-    c->extensions = earned >= c->extensions ? 0 : c->extensions - (uint32_t)earned;
+    if (c->extensions > 0)
+        c->extensions = earned >= c->extensions ? 0 : (uint16_t)(c->extensions - earned);
 }
 
 static int trailer(struct chunked *c, char byte, int next)
@@ -125,20 +131,59 @@ static int step(struct chunked *c, char byte)
     UNREACHABLE();
 }
 
+static bool is_crlf(const char *p)
+{
+    return memcmp(p, "\r\n", 2) == 0;
+}
+
+/* A whole size line without extensions at the front of *bytes. False: there is none. */
+static bool size_line(struct chunked *c, struct str *bytes)
+{
+    uint64_t size = 0;
+    size_t n = 0;
+    int digit;
+
+    for (; n < bytes->len && n < DIGITS_MAX && (digit = hex_digit(bytes->ptr[n])) >= 0; n++)
+        size = size * 16 + (uint64_t)digit;
+    if (n == 0 || bytes->len - n < 2 || !is_crlf(bytes->ptr + n))
+        return false;
+    *bytes = (struct str){bytes->ptr + n + 2, bytes->len - n - 2};
+    c->left = size;
+    earn(c);
+    c->state = size == 0 ? TRAILER_START : DATA;
+    return true;
+}
+
+/* Data of the open chunk, and the line end behind it if that lies here. */
+static struct str data(struct chunked *c, struct str *bytes)
+{
+    size_t n = bytes->len < c->left ? bytes->len : (size_t)c->left;
+    struct str run = {bytes->ptr, n};
+
+    *bytes = (struct str){bytes->ptr + n, bytes->len - n};
+    c->left -= n;
+    if (c->left > 0)
+        return run;
+    c->state = DATA_CR;
+    if (bytes->len >= 2 && is_crlf(bytes->ptr)) {
+        *bytes = (struct str){bytes->ptr + 2, bytes->len - 2};
+        c->state = SIZE;
+        c->digits = 0;
+    }
+    return run;
+}
+
 enum chunked_result chunked_next(struct chunked *c, struct str *bytes, struct str *ret_data)
 {
     while (c->state != ENDED) {
         if (bytes->len == 0)
             return CHUNKED_MORE;
         if (c->state == DATA) {
-            size_t n = bytes->len < c->left ? bytes->len : (size_t)c->left;
-            *ret_data = (struct str){bytes->ptr, n};
-            *bytes = (struct str){bytes->ptr + n, bytes->len - n};
-            c->left -= n;
-            if (c->left == 0)
-                c->state = DATA_CR;
+            *ret_data = data(c, bytes);
             return CHUNKED_DATA;
         }
+        if (c->state == SIZE && c->digits == 0 && size_line(c, bytes))
+            continue;
         int next = step(c, bytes->ptr[0]);
         if (next < 0)
             return CHUNKED_ERROR;
@@ -148,16 +193,33 @@ enum chunked_result chunked_next(struct chunked *c, struct str *bytes, struct st
     return CHUNKED_END;
 }
 
+bool chunked_same(struct chunked *c, struct str bytes, struct str *ret_data)
+{
+    uint64_t size = 0;
+    size_t n = 0;
+    int digit;
+
+    if (c->state != SIZE || c->digits != 0 || bytes.len == 0 || bytes.ptr[0] == '0')
+        return false;
+    for (; n < bytes.len && n < DIGITS_MAX && (digit = lower_digit(bytes.ptr[n])) >= 0; n++)
+        size = size * 16 + (uint64_t)digit;
+    if (n == 0 || bytes.len - n < 4 || bytes.len - n - 4 != size || !is_crlf(bytes.ptr + n) ||
+        !is_crlf(bytes.ptr + bytes.len - 2))
+        return false;
+    c->left = size;
+    earn(c);
+    c->left = 0;
+    *ret_data = (struct str){bytes.ptr + n + 2, (size_t)size};
+    return true;
+}
+
 size_t chunked_line(char to[static CHUNKED_LINE_MAX], uint64_t size)
 {
     static const char hex[] = "0123456789abcdef";
-    int shift = 60;
     size_t n = 0;
 
     CHECK(size > 0);
-    while ((size >> shift) == 0)
-        shift -= 4;
-    for (; shift >= 0; shift -= 4)
+    for (int shift = (63 - __builtin_clzll(size)) & ~3; shift >= 0; shift -= 4)
         to[n++] = hex[(size >> shift) & 15];
     to[n++] = '\r';
     to[n++] = '\n';

@@ -24,10 +24,12 @@ enum {
 
 struct chunked {
     uint64_t left;             /* data bytes of the open chunk still to come */
-    uint32_t line, extensions; /* extension bytes: of this line; of all, less what data earned */
-    uint8_t state, digits;
     struct trailers *trailers; /* NULL until there is one */
+    uint16_t line, extensions; /* extension bytes: of this line; of all, less what data earned */
+    uint8_t state, digits;
 };
+
+_Static_assert(CHUNKED_EXTENSIONS_MAX < UINT16_MAX, "the count of what is too much must fit");
 
 enum chunked_result { CHUNKED_MORE, CHUNKED_DATA, CHUNKED_END, CHUNKED_ERROR };
 
@@ -37,6 +39,11 @@ void chunked_deinit(struct chunked *); /* frees the trailers */
  * CHUNKED_MORE: all was taken. CHUNKED_END: the body is over, *bytes is what follows it.
  * CHUNKED_ERROR: not chunked coding; the connection must be closed. */
 enum chunked_result chunked_next(struct chunked *, struct str *bytes, struct str *ret_data);
+
+/* For bytes that are exactly one whole chunk, and the same that framing its data anew would give
+ * (the size in its shortest spelling, no extension), where a chunk begins: takes them. Else false,
+ * and nothing was taken. */
+bool chunked_same(struct chunked *, struct str bytes, struct str *ret_data);
 
 enum { CHUNKED_LINE_MAX = 20 };
 /* The size line of a chunk of `size` > 0 data bytes. Returns its length. */

@@ -58,7 +58,7 @@ static void look_on(struct exchange *ex, const struct body_out *out)
     unsigned tokens = 0;
 
     for (unsigned i = 0; i < out->run_count; i++) {
-        const uv_buf_t *run = &out->bufs[out->run_first + i];
+        const uv_buf_t *run = &out->runs[i];
         tokens += observe_bytes(ex->observe, (struct str){run->base, run->len});
     }
     if (tokens == 0)

@@ -63,11 +63,10 @@ static enum body_result pump(const struct head *h, struct str bytes, size_t piec
             r = body_read(&b, &now, as, &o);
             if (r == BODY_ERROR)
                 break;
-            CHECK(o.run_first + o.run_count <= o.count);
             for (unsigned i = 0; i < o.count; i++)
                 strbuf_add(out, (struct str){o.bufs[i].base, o.bufs[i].len});
             for (unsigned i = 0; i < o.run_count; i++)
-                content += o.bufs[o.run_first + i].len;
+                content += o.runs[i].len;
         } while (r == BODY_AGAIN);
         at += offered - now.len;
         CHECK(r != BODY_MORE || now.len == 0);

@@ -127,13 +127,84 @@ static void test_content_runs(void **state)
     body_init(&b, FRAMING_CHUNKED, 0);
     assert_int_equal(body_read(&b, &bytes, FRAMING_CHUNKED, &out), BODY_DONE);
     assert_int_equal(out.run_count, 2);
-    assert_memory_equal(out.bufs[out.run_first].base, "he", 2);
-    assert_memory_equal(out.bufs[out.run_first + 1].base, "llo", 3);
-    assert_int_equal(out.bufs[out.run_first].len + out.bufs[out.run_first + 1].len, 5);
+    assert_memory_equal(out.runs[0].base, "he", 2);
+    assert_memory_equal(out.runs[1].base, "llo", 3);
+    assert_int_equal(out.runs[0].len + out.runs[1].len, 5);
     out.count = 0;
     assert_int_equal(body_read(&b, &bytes, FRAMING_CHUNKED, &out), BODY_DONE);
     assert_int_equal(out.run_count, 0);
     body_deinit(&b);
+}
+
+/* One write of one buffer where framing anew would change nothing; else the framing is ours. */
+static void test_a_read_that_is_one_chunk(void **state)
+{
+    static const struct {
+        const char *what, *text, *want;
+        unsigned bufs;
+    } cases[] = {
+        {"as we would write it", "5\r\nhello\r\n", "5\r\nhello\r\n", 1},
+        {"of two digits", "1a\r\nabcdefghijklmnopqrstuvwxyz\r\n",
+         "1a\r\nabcdefghijklmnopqrstuvwxyz\r\n", 1},
+        {"in upper case", "A\r\n0123456789\r\n", "a\r\n0123456789\r\n", 3},
+        {"a zero in front", "05\r\nhello\r\n", "5\r\nhello\r\n", 3},
+        {"an extension", "5;a=b\r\nhello\r\n", "5\r\nhello\r\n", 3},
+        {"two chunks", "2\r\nhe\r\n3\r\nllo\r\n", "5\r\nhello\r\n", 4},
+        {"without its line end", "5\r\nhello", "5\r\nhello\r\n", 3},
+        {"half of it", "5\r\nhe", "2\r\nhe\r\n", 3},
+        {"data that looks like a line end", "9\r\nhello\r\n", "7\r\nhello\r\n\r\n", 3},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct body b;
+        struct body_out out = {.count = 0};
+        struct str bytes = str_from(cases[i].text);
+        struct strbuf sent, content, want;
+
+        strbuf_init(&sent, 4096);
+        strbuf_init(&content, 4096);
+        strbuf_init(&want, 4096);
+        body_init(&b, FRAMING_CHUNKED, 0);
+        assert_int_equal(body_read(&b, &bytes, FRAMING_CHUNKED, &out), BODY_MORE);
+        assert_int_equal(bytes.len, 0);
+        assert_int_equal(out.count, cases[i].bufs);
+        for (unsigned k = 0; k < out.count; k++)
+            strbuf_add(&sent, (struct str){out.bufs[k].base, out.bufs[k].len});
+        for (unsigned k = 0; k < out.run_count; k++)
+            strbuf_add(&content, (struct str){out.runs[k].base, out.runs[k].len});
+        assert_string_equal(strbuf_cstr(&sent), cases[i].want);
+        assert_int_equal(content.len, b.bytes);
+        bytes = strbuf_str(&sent); /* it says the same read again */
+        body_init(&b, FRAMING_CHUNKED, 0);
+        assert_int_equal(run(&b, &bytes, FRAMING_CLOSE, &want), BODY_MORE);
+        assert_true(str_eq(strbuf_str(&content), strbuf_str(&want)));
+        strbuf_deinit(&sent);
+        strbuf_deinit(&content);
+        strbuf_deinit(&want);
+    }
+}
+
+/* What was taken in one go leaves the decoder where the bytes one by one would have. */
+static void test_one_chunk_after_another(void **state)
+{
+    struct body b;
+    struct strbuf got;
+    static const char *const reads[] = {"5\r\nhello\r\n", "2\r\nab", "\r\n", "1\r\nc\r\n",
+                                        "1\r\n",          "d",       "\r",   "\n0\r\n\r\n"};
+
+    (void)state;
+    strbuf_init(&got, 4096);
+    body_init(&b, FRAMING_CHUNKED, 0);
+    for (size_t i = 0; i < ARRAY_LEN(reads); i++) {
+        struct str bytes = str_from(reads[i]);
+        assert_int_equal(run(&b, &bytes, FRAMING_CHUNKED, &got),
+                         i + 1 < ARRAY_LEN(reads) ? BODY_MORE : BODY_DONE);
+    }
+    assert_string_equal(strbuf_cstr(&got),
+                        "5\r\nhello\r\n2\r\nab\r\n1\r\nc\r\n1\r\nd\r\n0\r\n\r\n");
+    assert_int_equal(b.bytes, 9);
+    strbuf_deinit(&got);
 }
 
 static void test_close_ends_it(void **state)
@@ -156,6 +227,8 @@ int main(void)
         cmocka_unit_test(test_more_runs_than_fit),
         cmocka_unit_test(test_dropped_trailers),
         cmocka_unit_test(test_content_runs),
+        cmocka_unit_test(test_a_read_that_is_one_chunk),
+        cmocka_unit_test(test_one_chunk_after_another),
         cmocka_unit_test(test_close_ends_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
