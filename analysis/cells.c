@@ -38,13 +38,13 @@ enum {
 struct cell {
     int64_t slot;
     uint32_t epoch;
-    uint32_t index; /* in its block */
+    uint32_t stride;          /* as of its cells */
+    _Atomic uint32_t *counts; /* its own: VARIANT_COUNT x stride */
     struct cell_block *block;
 };
 
 struct cell_block {
-    _Atomic uint32_t changes; /* any store to a counter of this block, wrapping */
-    uint32_t criteria;
+    _Atomic uint32_t changes; /* rises after stores to counters of this block, wrapping */
     _Atomic uint32_t *counts; /* BLOCK_CELLS x VARIANT_COUNT x stride, behind this struct */
     struct cell_block *next_free;
     struct cell cells[BLOCK_CELLS];
@@ -58,12 +58,18 @@ struct cells {
     uint32_t stride; /* counters per variant */
     struct cell_block *_Atomic table[BLOCKS_MAX];
     /* the writer's */
+    struct cell *newest; /* NULL: none yet */
     uint64_t next;       /* = published */
     uint64_t taken_back; /* blocks before this number are in no table */
     struct cell_block *free_blocks;
     _Alignas(CACHE_LINE) _Atomic uint64_t published; /* cells, by the writer */
     _Alignas(CACHE_LINE) _Atomic uint64_t finished;  /* cells, by the reader */
 };
+
+static size_t counter_index(enum cell_counter counter, size_t criterion)
+{
+    return counter + (CELL_COUNTERS - CELL_BAD) * criterion;
+}
 
 struct cells *cells_new(size_t criteria_count)
 {
@@ -72,7 +78,7 @@ struct cells *cells_new(size_t criteria_count)
     CHECK(cs != NULL);
     memset(cs, 0, sizeof *cs);
     cs->criteria = (uint32_t)criteria_count;
-    cs->stride = CELL_BAD + 3 * cs->criteria;
+    cs->stride = (uint32_t)counter_index(CELL_BAD, criteria_count);
     return cs;
 }
 
@@ -106,7 +112,6 @@ static struct cell_block *block_new(const struct cells *cs)
     char *memory = aligned_alloc(CACHE_LINE, sizeof(struct cell_block) + 2 * counts_size);
     CHECK(memory != NULL);
     struct cell_block *b = (struct cell_block *)(void *)memory;
-    b->criteria = cs->criteria;
     b->counts = (_Atomic uint32_t *)(void *)(memory + sizeof *b);
     b->seen = (uint32_t *)(void *)(memory + sizeof *b + counts_size);
     return b;
@@ -159,15 +164,18 @@ static struct cell *append(struct cells *cs, uint32_t epoch, int64_t slot)
         atomic_store_explicit(&cs->table[cs->next / BLOCK_CELLS % BLOCKS_MAX], fresh,
                               memory_order_relaxed);
     }
-    struct cell *cell = cell_of(cs, cs->next);
-    *cell = (struct cell){.slot = slot, .epoch = epoch, .index = index};
-    cell->block = block_of(cs, cs->next);
+    struct cell_block *block = block_of(cs, cs->next);
+    struct cell *cell = &block->cells[index];
+    *cell = (struct cell){.slot = slot, .epoch = epoch, .stride = cs->stride, .block = block};
+    cell->counts = block->counts + (size_t)index * VARIANT_COUNT * cs->stride;
+    cs->newest = cell;
     cs->next++;
     atomic_store_explicit(&cs->published, cs->next, memory_order_release);
     return cell;
 }
 
-struct cell *cells_take(struct cells *cs, uint32_t epoch, int64_t slot, bool *ret_overflow)
+/* The newest is another one: one of those before it, or a new one. */
+static struct cell *find_or_open(struct cells *cs, uint32_t epoch, int64_t slot, bool *ret_overflow)
 {
     struct cell *same_epoch = NULL;
     uint64_t oldest = cs->next > LOOKBACK ? cs->next - LOOKBACK : 0;
@@ -191,25 +199,31 @@ struct cell *cells_take(struct cells *cs, uint32_t epoch, int64_t slot, bool *re
     return append(cs, epoch, slot);
 }
 
-static size_t counter_index(uint32_t criteria, enum cell_counter counter, size_t criterion)
+struct cell *cells_take(struct cells *cs, uint32_t epoch, int64_t slot, bool *ret_overflow)
 {
-    if (counter < CELL_BAD)
-        return counter;
-    return CELL_BAD + (counter - CELL_BAD) * criteria + criterion;
+    struct cell *newest = cs->newest;
+
+    if (newest != NULL && newest->slot == slot && newest->epoch == epoch)
+        return newest;
+    return find_or_open(cs, epoch, slot, ret_overflow);
 }
 
 void cell_add(struct cell *cell, enum variant variant, enum cell_counter counter, size_t criterion,
               int32_t by)
 {
-    struct cell_block *b = cell->block;
-    uint32_t stride = CELL_BAD + 3 * b->criteria;
-    _Atomic uint32_t *count = &b->counts[(cell->index * VARIANT_COUNT + variant) * stride +
-                                         counter_index(b->criteria, counter, criterion)];
+    _Atomic uint32_t *count =
+        cell->counts + (size_t)variant * cell->stride + counter_index(counter, criterion);
     atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + (uint32_t)by,
                           memory_order_release);
-    /* After the counter: a reader that sees the change sees what changed, and one that missed the
-     * change finds it the next time. */
-    atomic_store_explicit(&b->changes, atomic_load_explicit(&b->changes, memory_order_relaxed) + 1,
+}
+
+void cell_changed(struct cell *cell)
+{
+    _Atomic uint32_t *changes = &cell->block->changes;
+
+    /* After the counters: a reader that sees the change sees what changed, and one that missed the
+     * change, or saw a part of it before, finds it the next time. */
+    atomic_store_explicit(changes, atomic_load_explicit(changes, memory_order_relaxed) + 1,
                           memory_order_release);
 }
 
@@ -224,12 +238,12 @@ static uint32_t load(const _Atomic uint32_t *count)
 static void load_variant(const _Atomic uint32_t *counts, uint32_t criteria, uint32_t *now)
 {
     static const enum cell_counter per_criterion[] = {CELL_OVERDUE, CELL_EXCLUDED, CELL_BAD};
-
     now[CELL_SETTLED] = load(&counts[CELL_SETTLED]);
     for (size_t k = 0; k < ARRAY_LEN(per_criterion); k++) {
-        size_t first = counter_index(criteria, per_criterion[k], 0);
-        for (size_t c = 0; c < criteria; c++)
-            now[first + c] = load(&counts[first + c]);
+        for (size_t c = 0; c < criteria; c++) {
+            size_t i = counter_index(per_criterion[k], c);
+            now[i] = load(&counts[i]);
+        }
     }
     now[CELL_EXCUSED] = load(&counts[CELL_EXCUSED]);
     now[CELL_ERRORS] = load(&counts[CELL_ERRORS]);
@@ -244,9 +258,9 @@ static void emit(struct slot_counts *to, uint32_t criteria, const uint32_t *now,
     to->errors += now[CELL_ERRORS] - seen[CELL_ERRORS];
     to->excused += now[CELL_EXCUSED] - seen[CELL_EXCUSED];
     for (size_t c = 0; c < criteria; c++) {
-        size_t bad = counter_index(criteria, CELL_BAD, c);
-        size_t excluded = counter_index(criteria, CELL_EXCLUDED, c);
-        size_t overdue = counter_index(criteria, CELL_OVERDUE, c);
+        size_t bad = counter_index(CELL_BAD, c);
+        size_t excluded = counter_index(CELL_EXCLUDED, c);
+        size_t overdue = counter_index(CELL_OVERDUE, c);
         to->bad[c] += now[bad] - seen[bad];
         to->excluded[c] += now[excluded] - seen[excluded];
         to->overdue[c] += (int32_t)(now[overdue] - seen[overdue]);
@@ -256,7 +270,7 @@ static void emit(struct slot_counts *to, uint32_t criteria, const uint32_t *now,
 static void read_cell(const struct cells *cs, struct cell_block *b, uint32_t index,
                       struct observation *add_to)
 {
-    uint32_t now[VARIANT_COUNT * (CELL_BAD + 3 * CRITERIA_MAX)];
+    uint32_t now[VARIANT_COUNT * (CELL_BAD + (CELL_COUNTERS - CELL_BAD) * CRITERIA_MAX)];
     size_t first = (size_t)index * VARIANT_COUNT * cs->stride;
     size_t count = (size_t)VARIANT_COUNT * cs->stride;
     uint32_t *seen = &b->seen[first];

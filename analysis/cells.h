@@ -28,9 +28,10 @@ enum cell_counter {
     CELL_SETTLED,
     CELL_ERRORS,
     CELL_EXCUSED,
-    CELL_BAD, /* from here on one per criterion */
+    CELL_BAD, /* these three once per criterion */
     CELL_EXCLUDED,
     CELL_OVERDUE,
+    CELL_COUNTERS, /* of a cell of one criterion */
 };
 
 struct cells *cells_new(size_t criteria_count);
@@ -38,11 +39,14 @@ void cells_free(struct cells *);
 
 /* --- the writer --- */
 
-/* The cell of (epoch, slot), opened when there is none among the newest. When too many are open it
+/* The cell of (epoch, slot), opened when there is none among the newest; at once when it is the
+ * newest, as it nearly always is. When too many are open it
  * is the newest cell of that epoch (of any, at worst) and *ret_overflow is set; else untouched. */
 struct cell *cells_take(struct cells *, uint32_t epoch, int64_t slot, bool *ret_overflow);
-/* Adds to a counter; `criterion` is 0 for those that have only one. Only CELL_OVERDUE goes down. */
+/* Adds to a counter; `criterion` is 0 for those that have only one. Only CELL_OVERDUE goes down.
+ * The reader looks only at what cell_changed told of, once after some additions. */
 void cell_add(struct cell *, enum variant, enum cell_counter, size_t criterion, int32_t by);
+void cell_changed(struct cell *);
 
 /* --- the reader --- */
 

@@ -23,10 +23,12 @@ enum { WHEEL_BUCKETS = 64 };
 typedef _Atomic uint64_t counter;
 
 /* One rollout in one shard. */
-struct part {
+struct recorder_part {
     const struct policy *policy;
     struct cells *cells;
-    uint32_t latency_mask; /* criteria with a limit on the time */
+    int64_t slot, slot_start_ns, slot_ns; /* of the last dispatch */
+    uint32_t latency_mask, other_mask;    /* criteria with a limit on the time, and those without */
+    int64_t lowest_limit_ns;              /* of the former; -1: there are none */
     counter overflows;
     counter dispatched[VARIANT_COUNT], voided[VARIANT_COUNT];
     counter outcomes[VARIANT_COUNT][OUTCOME_KIND_COUNT];
@@ -38,7 +40,7 @@ struct part {
 
 struct recorder_shard {
     const struct policy_set *set;
-    struct part *_Atomic *parts; /* by rollout; NULL until something happens */
+    struct recorder_part *_Atomic *parts; /* by rollout; NULL until something happens */
     struct list wheel[WHEEL_BUCKETS];
     int64_t wheel_tick; /* the last one swept; it may hold tickets due in the rest of it */
 };
@@ -61,21 +63,38 @@ static uint64_t get(const counter *c)
 
 /* --- making and unmaking ------------------------------------------------------------------- */
 
-static struct part *part_new(const struct policy *policy)
+/* The lowest limit of these latency criteria; -1: there are none. */
+static int64_t lowest_limit_ns(const struct recorder_part *p, uint32_t criteria)
 {
-    struct part *p = xcalloc(1, sizeof *p);
+    int64_t lowest = -1;
+    for (uint32_t left = criteria; left != 0; left &= left - 1) {
+        int64_t limit = p->policy->analysis.criteria[__builtin_ctz(left)].limit_ns;
+        if (lowest < 0 || limit < lowest)
+            lowest = limit;
+    }
+    return lowest;
+}
+
+static struct recorder_part *part_new(const struct policy *policy)
+{
+    struct recorder_part *p = xcalloc(1, sizeof *p);
     p->policy = policy;
     p->cells = cells_new(policy->analysis.criteria_count);
-    for (size_t c = 0; c < policy->analysis.criteria_count; c++)
+    p->slot_ns = policy->analysis.slot_ns;
+    for (size_t c = 0; c < policy->analysis.criteria_count; c++) {
         if (policy->analysis.criteria[c].metric == METRIC_LATENCY)
             p->latency_mask |= UINT32_C(1) << c;
+        else
+            p->other_mask |= UINT32_C(1) << c;
+    }
+    p->lowest_limit_ns = lowest_limit_ns(p, p->latency_mask);
     for (size_t v = 0; v < VARIANT_COUNT; v++)
         p->endpoints[v] =
             xcalloc(policy->versions[v].endpoint_count + 1, OUTCOME_KIND_COUNT * sizeof(counter));
     return p;
 }
 
-static void part_free(struct part *p)
+static void part_free(struct recorder_part *p)
 {
     if (p == NULL)
         return;
@@ -88,20 +107,24 @@ static void part_free(struct part *p)
     free(p);
 }
 
-/* For the shard's own worker: makes it when it is missing. */
-static struct part *part_of(struct recorder_shard *shard, uint32_t rollout)
+static __attribute__((noinline)) struct recorder_part *part_add(struct recorder_shard *shard,
+                                                                uint32_t rollout)
 {
-    CHECK(rollout < shard->set->count);
-    struct part *p = atomic_load_explicit(&shard->parts[rollout], memory_order_relaxed);
-    if (p == NULL) {
-        p = part_new(shard->set->policies[rollout]);
-        atomic_store_explicit(&shard->parts[rollout], p, memory_order_release);
-    }
+    struct recorder_part *p = part_new(shard->set->policies[rollout]);
+    atomic_store_explicit(&shard->parts[rollout], p, memory_order_release);
     return p;
 }
 
+/* For the shard's own worker: makes it when it is missing. */
+static inline struct recorder_part *part_of(struct recorder_shard *shard, uint32_t rollout)
+{
+    CHECK(rollout < shard->set->count);
+    struct recorder_part *p = atomic_load_explicit(&shard->parts[rollout], memory_order_relaxed);
+    return p != NULL ? p : part_add(shard, rollout);
+}
+
 /* For readers: NULL when nothing happened yet. */
-static struct part *part_seen(const struct recorder *r, size_t shard, uint32_t rollout)
+static struct recorder_part *part_seen(const struct recorder *r, size_t shard, uint32_t rollout)
 {
     CHECK(shard < r->shard_count);
     CHECK(rollout < r->rollout_count);
@@ -158,26 +181,16 @@ static void wheel_put(struct recorder_shard *shard, struct recorder_ticket *t, i
     list_push(&shard->wheel[tick % WHEEL_BUCKETS], &t->in_flight);
 }
 
-/* The lowest limit that the ticket is not yet over; -1: none left. */
-static int64_t next_limit_ns(const struct part *p, const struct recorder_ticket *t)
-{
-    int64_t lowest = -1;
-    for (uint32_t left = p->latency_mask & ~t->bad_mask; left != 0; left &= left - 1) {
-        int64_t limit = p->policy->analysis.criteria[__builtin_ctz(left)].limit_ns;
-        if (lowest < 0 || limit < lowest)
-            lowest = limit;
-    }
-    return lowest;
-}
-
 static void mark_bad(struct recorder_ticket *t, size_t criterion)
 {
     cell_add(t->cell, (enum variant)t->variant, CELL_BAD, criterion, 1);
     t->bad_mask |= UINT32_C(1) << criterion;
 }
 
-static void mark_overdue(const struct part *p, struct recorder_ticket *t, int64_t elapsed_ns)
+static void mark_overdue(const struct recorder_part *p, struct recorder_ticket *t,
+                         int64_t elapsed_ns)
 {
+    uint32_t before = t->bad_mask;
     for (uint32_t left = p->latency_mask & ~t->bad_mask; left != 0; left &= left - 1) {
         size_t c = (size_t)__builtin_ctz(left);
         if (elapsed_ns > p->policy->analysis.criteria[c].limit_ns) {
@@ -185,17 +198,19 @@ static void mark_overdue(const struct part *p, struct recorder_ticket *t, int64_
             cell_add(t->cell, (enum variant)t->variant, CELL_OVERDUE, c, 1);
         }
     }
+    if (t->bad_mask != before)
+        cell_changed(t->cell);
 }
 
 static void sweep_ticket(struct recorder_shard *shard, struct recorder_ticket *t, int64_t now_ns)
 {
-    const struct part *p = part_of(shard, t->rollout);
+    const struct recorder_part *p = t->part;
     int64_t since_ns = now_ns; /* not sent: it cannot be late yet */
     if (t->sent_ns != 0) {
         since_ns = t->sent_ns + t->unread_ns;
         mark_overdue(p, t, now_ns - since_ns);
     }
-    int64_t limit_ns = next_limit_ns(p, t);
+    int64_t limit_ns = lowest_limit_ns(p, p->latency_mask & ~t->bad_mask);
     if (limit_ns >= 0)
         wheel_put(shard, t, since_ns + limit_ns + 1);
 }
@@ -228,22 +243,32 @@ void recorder_sweep(struct recorder_shard *shard, int64_t now_ns)
         sweep_bucket(shard, &shard->wheel[tick % WHEEL_BUCKETS], now_ns);
 }
 
+/* Requests come at the pace of the clock: most fall in the slot of the one before. */
+static int64_t slot_of(struct recorder_part *p, int64_t now_ns)
+{
+    if (now_ns < p->slot_start_ns || now_ns - p->slot_start_ns >= p->slot_ns) {
+        p->slot = now_ns / p->slot_ns;
+        p->slot_start_ns = p->slot * p->slot_ns;
+    }
+    return p->slot;
+}
+
 void recorder_dispatch(struct recorder_shard *shard, struct recorder_ticket *t, uint32_t rollout,
                        uint32_t epoch, enum variant variant, int64_t now_ns)
 {
-    struct part *p = part_of(shard, rollout);
+    struct recorder_part *p = part_of(shard, rollout);
     bool overflow = false;
-    struct cell *cell =
-        cells_take(p->cells, epoch, now_ns / p->policy->analysis.slot_ns, &overflow);
+    struct cell *cell = cells_take(p->cells, epoch, slot_of(p, now_ns), &overflow);
+
     if (overflow)
         add(&p->overflows);
-    *t = (struct recorder_ticket){.cell = cell, .rollout = rollout, .variant = (uint8_t)variant};
-    list_init(&t->in_flight);
+    *t = (struct recorder_ticket){.cell = cell, .part = p, .variant = (uint8_t)variant};
     cell_add(cell, variant, CELL_DISPATCHED, 0, 1);
+    cell_changed(cell);
     add(&p->dispatched[variant]);
-    int64_t limit_ns = next_limit_ns(p, t);
-    if (limit_ns >= 0)
-        wheel_put(shard, t, now_ns + limit_ns + 1);
+    list_init(&t->in_flight);
+    if (p->lowest_limit_ns >= 0)
+        wheel_put(shard, t, now_ns + p->lowest_limit_ns + 1);
 }
 
 /* --- the end of a request ------------------------------------------------------------------ */
@@ -275,42 +300,55 @@ static void close_ticket(struct recorder_ticket *t, uint32_t overdue)
     for (uint32_t left = overdue; left != 0; left &= left - 1)
         cell_add(t->cell, variant, CELL_OVERDUE, (size_t)__builtin_ctz(left), -1);
     cell_add(t->cell, variant, CELL_SETTLED, 0, 1);
+    cell_changed(t->cell);
     list_remove(&t->in_flight);
     t->cell = NULL;
 }
 
-static void settle(const struct part *p, struct recorder_ticket *t, enum outcome_kind kind,
+static void apply(struct recorder_ticket *t, size_t criterion, enum mark mark)
+{
+    if (mark == MARK_BAD)
+        mark_bad(t, criterion);
+    else if (mark == MARK_EXCLUDED)
+        cell_add(t->cell, (enum variant)t->variant, CELL_EXCLUDED, criterion, 1);
+}
+
+/* What the outcome is to every criterion that has not found the request bad before. */
+static void judge(const struct recorder_part *p, struct recorder_ticket *t, enum outcome_kind kind,
+                  int64_t elapsed_ns)
+{
+    const struct policy_criterion *criteria = p->policy->analysis.criteria;
+    enum mark error = judge_error(kind);
+    uint32_t left = p->latency_mask & ~t->bad_mask;
+
+    for (; left != 0; left &= left - 1) {
+        size_t c = (size_t)__builtin_ctz(left);
+        apply(t, c, judge_latency(kind, elapsed_ns, criteria[c].limit_ns));
+    }
+    left = error == MARK_OK ? 0 : p->other_mask & ~t->bad_mask;
+    for (; left != 0; left &= left - 1)
+        apply(t, (size_t)__builtin_ctz(left), error);
+}
+
+static void settle(const struct recorder_part *p, struct recorder_ticket *t, enum outcome_kind kind,
                    int64_t elapsed_ns)
 {
-    struct cell *cell = t->cell;
-    enum variant variant = (enum variant)t->variant;
     uint32_t overdue = t->bad_mask;
+    bool good = kind == OUTCOME_OK && elapsed_ns >= 0 && elapsed_ns <= p->lowest_limit_ns;
 
-    for (size_t c = 0; c < p->policy->analysis.criteria_count; c++) {
-        const struct policy_criterion *criterion = &p->policy->analysis.criteria[c];
-        if ((overdue >> c & 1) != 0)
-            continue;
-        enum mark mark = criterion->metric == METRIC_LATENCY
-                             ? judge_latency(kind, elapsed_ns, criterion->limit_ns)
-                             : judge_error(kind);
-        if (mark == MARK_BAD)
-            mark_bad(t, c);
-        else if (mark == MARK_EXCLUDED)
-            cell_add(cell, variant, CELL_EXCLUDED, c, 1);
-    }
+    if (!good) /* else to all criteria */
+        judge(p, t, kind, elapsed_ns);
     if (outcome_is_error(kind))
-        cell_add(cell, variant, CELL_ERRORS, 0, 1);
+        cell_add(t->cell, (enum variant)t->variant, CELL_ERRORS, 0, 1);
     else if (kind == OUTCOME_CLIENT_ABORT)
-        cell_add(cell, variant, CELL_EXCUSED, 0, 1);
+        cell_add(t->cell, (enum variant)t->variant, CELL_EXCUSED, 0, 1);
     close_ticket(t, overdue);
 }
 
-static void add_time(struct part *p, enum variant variant, enum recorder_histogram which,
+static void add_time(struct recorder_part *p, enum variant variant, enum recorder_histogram which,
                      int64_t ns)
 {
     struct histogram *_Atomic *at = &p->histograms[variant][which];
-    if (ns < 0)
-        return;
     struct histogram *h = atomic_load_explicit(at, memory_order_relaxed);
     if (h == NULL) {
         h = xcalloc(1, sizeof *h);
@@ -319,21 +357,27 @@ static void add_time(struct part *p, enum variant variant, enum recorder_histogr
     histogram_add(h, ns);
 }
 
-static void add_times(struct part *p, enum variant variant, const struct outcome *outcome)
+static void add_times(struct recorder_part *p, enum variant variant, const struct outcome *outcome)
 {
-    add_time(p, variant, HIST_LATENCY, outcome->latency_ns);
-    add_time(p, variant, HIST_FIRST_BYTE, outcome->first_byte_ns);
-    add_time(p, variant, HIST_CONNECT, outcome->connect_ns);
-    add_time(p, variant, HIST_FIRST_TOKEN, outcome->first_token_ns);
-    add_time(p, variant, HIST_QUEUE, outcome->queue_ns);
+    if (outcome->latency_ns >= 0)
+        add_time(p, variant, HIST_LATENCY, outcome->latency_ns);
+    if (outcome->first_byte_ns >= 0)
+        add_time(p, variant, HIST_FIRST_BYTE, outcome->first_byte_ns);
+    if (outcome->connect_ns >= 0)
+        add_time(p, variant, HIST_CONNECT, outcome->connect_ns);
+    if (outcome->first_token_ns >= 0)
+        add_time(p, variant, HIST_FIRST_TOKEN, outcome->first_token_ns);
+    if (outcome->queue_ns >= 0)
+        add_time(p, variant, HIST_QUEUE, outcome->queue_ns);
 }
 
 void recorder_finish(struct recorder_shard *shard, struct recorder_ticket *t,
                      const struct outcome *outcome, int64_t now_ns)
 {
+    (void)shard; /* named by the one worker that may call this */
     if (t->cell == NULL)
         return;
-    struct part *p = part_of(shard, t->rollout);
+    struct recorder_part *p = t->part;
     enum variant variant = (enum variant)t->variant;
     int64_t elapsed_ns = outcome->latency_ns;
     if (elapsed_ns < 0 && t->sent_ns != 0)
@@ -348,9 +392,10 @@ void recorder_finish(struct recorder_shard *shard, struct recorder_ticket *t,
 
 void recorder_void(struct recorder_shard *shard, struct recorder_ticket *t)
 {
+    (void)shard;
     if (t->cell == NULL)
         return;
-    struct part *p = part_of(shard, t->rollout);
+    struct recorder_part *p = t->part;
     enum variant variant = (enum variant)t->variant;
 
     for (size_t c = 0; c < p->policy->analysis.criteria_count; c++)
@@ -364,7 +409,7 @@ void recorder_void(struct recorder_shard *shard, struct recorder_ticket *t)
 void recorder_count(struct recorder_shard *shard, uint32_t rollout, enum variant variant,
                     const struct outcome *outcome)
 {
-    struct part *p = part_of(shard, rollout);
+    struct recorder_part *p = part_of(shard, rollout);
     add(&p->retry_outcomes[variant][outcome->kind]);
     add_times(p, variant, outcome);
 }
@@ -378,7 +423,8 @@ void recorder_result(struct recorder_shard *shard, uint32_t rollout, unsigned re
 void recorder_token_gap(struct recorder_shard *shard, uint32_t rollout, enum variant variant,
                         int64_t gap_ns)
 {
-    add_time(part_of(shard, rollout), variant, HIST_TOKEN_GAP, gap_ns);
+    if (gap_ns >= 0)
+        add_time(part_of(shard, rollout), variant, HIST_TOKEN_GAP, gap_ns);
 }
 
 /* --- readers ------------------------------------------------------------------------------- */
@@ -386,13 +432,13 @@ void recorder_token_gap(struct recorder_shard *shard, uint32_t rollout, enum var
 void recorder_read(struct recorder *r, uint32_t rollout, struct observation *obs)
 {
     for (size_t i = 0; i < r->shard_count; i++) {
-        struct part *p = part_seen(r, i, rollout);
+        struct recorder_part *p = part_seen(r, i, rollout);
         if (p != NULL)
             cells_read(p->cells, obs);
     }
 }
 
-static void add_totals(const struct part *p, struct recorder_totals *to)
+static void add_totals(const struct recorder_part *p, struct recorder_totals *to)
 {
     for (size_t v = 0; v < VARIANT_COUNT; v++) {
         struct recorder_variant_totals *variant = &to->variants[v];
@@ -413,7 +459,7 @@ static void add_totals(const struct part *p, struct recorder_totals *to)
 void recorder_shard_totals(const struct recorder *r, size_t shard, uint32_t rollout,
                            struct recorder_totals *ret)
 {
-    const struct part *p = part_seen(r, shard, rollout);
+    const struct recorder_part *p = part_seen(r, shard, rollout);
     *ret = (struct recorder_totals){0};
     if (p != NULL)
         add_totals(p, ret);
@@ -423,7 +469,7 @@ void recorder_totals(const struct recorder *r, uint32_t rollout, struct recorder
 {
     *ret = (struct recorder_totals){0};
     for (size_t i = 0; i < r->shard_count; i++) {
-        const struct part *p = part_seen(r, i, rollout);
+        const struct recorder_part *p = part_seen(r, i, rollout);
         if (p != NULL)
             add_totals(p, ret);
     }
@@ -435,7 +481,7 @@ void recorder_endpoint_totals(const struct recorder *r, uint32_t rollout, enum v
     for (size_t k = 0; k < OUTCOME_KIND_COUNT; k++)
         ret[k] = 0;
     for (size_t i = 0; i < r->shard_count; i++) {
-        const struct part *p = part_seen(r, i, rollout);
+        const struct recorder_part *p = part_seen(r, i, rollout);
         if (p == NULL || endpoint >= p->policy->versions[variant].endpoint_count)
             continue;
         for (size_t k = 0; k < OUTCOME_KIND_COUNT; k++)
@@ -448,7 +494,7 @@ void recorder_histogram(const struct recorder *r, uint32_t rollout, enum variant
 {
     *ret = (struct histogram_view){0};
     for (size_t i = 0; i < r->shard_count; i++) {
-        const struct part *p = part_seen(r, i, rollout);
+        const struct recorder_part *p = part_seen(r, i, rollout);
         if (p == NULL)
             continue;
         const struct histogram *h =

@@ -25,16 +25,18 @@
 #include "policies/policy.h"
 #include "policies/policy_set.h"
 
+struct cell;
 struct recorder;
+struct recorder_part;
 struct recorder_shard;
 
 /* Lives inside the attempt (proxy/attempt.h); no allocation. Fields are the recorder's. */
 struct recorder_ticket {
-    struct list in_flight; /* in the wheel of its shard and rollout, by when it next may be late */
-    void *cell;            /* NULL: not evidence or already finished */
-    int64_t sent_ns;       /* 0 until the whole request is with the backend */
-    int64_t unread_ns;     /* time in which the client did not read */
-    uint32_t rollout;
+    struct list in_flight; /* in the wheel of its shard, by when it next may be late */
+    struct cell *cell;     /* NULL: not evidence or already finished */
+    struct recorder_part *part;
+    int64_t sent_ns;   /* 0 until the whole request is with the backend */
+    int64_t unread_ns; /* time in which the client did not read */
     uint32_t bad_mask; /* criteria already marked bad */
     uint8_t variant;
 };
