@@ -29,6 +29,7 @@ class Profile:
         self.syscalls = collections.Counter()
         self.calls = collections.Counter()
         self.pairs = collections.Counter()  # calls by (caller, callee)
+        self.lines = collections.Counter()  # instructions by (file, line) of the source
 
     def total(self):
         return sum(self.instructions.values())
@@ -38,6 +39,7 @@ class Profile:
         self.syscalls.update(other.syscalls)
         self.calls.update(other.calls)
         self.pairs.update(other.pairs)
+        self.lines.update(other.lines)
 
 
 def plain_name(name, program):
@@ -52,21 +54,25 @@ def plain_name(name, program):
 
 
 def read_profile(path):
-    """A file of callgrind's format, written without compression and without lines."""
+    """A file of callgrind's format, written without compression."""
     profile = Profile()
-    function, events, inclusive, program = None, [], False, ""
+    function, events, inclusive, program, source = None, [], False, "", ""
     for line in open(path, errors="replace"):
         if line[0].isdigit():
             if inclusive:  # the line after calls=: what the callee cost, which it says itself
                 inclusive = False
                 continue
-            values = dict(zip(events, map(int, line.split()[1:])))
+            at, *numbers = map(int, line.split())
+            values = dict(zip(events, numbers))
             profile.instructions[function] += values.get("Ir", 0)
+            profile.lines[source, at] += values.get("Ir", 0)
             profile.syscalls[function] += values.get("sysCount", 0)
         elif line.startswith("ob="):
             program = called_in = line[3:].rstrip()
         elif line.startswith("cob="):
             called_in = line[4:].rstrip()
+        elif line.startswith(("fl=", "fi=", "fe=")):
+            source = line[3:].rstrip()
         elif line.startswith("fn="):
             function = plain_name(line[3:].rstrip(), program)
         elif line.startswith("cfn="):
@@ -81,10 +87,31 @@ def read_profile(path):
     return profile
 
 
+def by_written_function(lines):
+    """Instructions by the function in whose text they stand, which is not the one that they run in
+    where the compiler put one into another. {(file, function): instructions}; code of which the
+    source is not at hand stays with its file."""
+    texts, found = {}, collections.Counter()
+    for (source, at), instructions in lines.items():
+        if source not in texts:
+            try:
+                texts[source] = pathlib.Path(source).read_text(errors="replace").splitlines()
+            except OSError:
+                texts[source] = []
+        name = ""
+        for text in reversed(texts[source][:at]):
+            heading = re.match(r"[a-z][\w \t*]*?\b(\w+)\(", text)
+            if heading:
+                name = heading[1]
+                break
+        found[os.path.basename(source), name] += instructions
+    return found
+
+
 class Callgrind:
     """A command under callgrind, logging into `folder`."""
 
-    def __init__(self, command, folder):
+    def __init__(self, command, folder, lines=False):
         self.folder = pathlib.Path(folder)
         self.out = self.folder / "callgrind"
         self.prefix = f"--vgdb-prefix={self.folder}/vgdb"
@@ -93,7 +120,7 @@ class Callgrind:
             self.process = subprocess.Popen(
                 ["valgrind", "--tool=callgrind", f"--callgrind-out-file={self.out}",
                  "--separate-threads=yes", "--collect-systime=yes", "--compress-strings=no",
-                 "--compress-pos=no", "--dump-line=no", "--vgdb=yes", "--vgdb-poll=500",
+                 "--compress-pos=no", f"--dump-line={'yes' if lines else 'no'}", "--vgdb=yes", "--vgdb-poll=500",
                  self.prefix, *map(str, command)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
             )

@@ -23,7 +23,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from callgrind import CLOCK, Callgrind, Failure, Profile  # noqa: E402
+from callgrind import CLOCK, Callgrind, Failure, Profile, by_written_function  # noqa: E402
 from rounds import Rounds  # noqa: E402
 
 REQUESTS, EVENTS = 8000, 4000
@@ -93,6 +93,8 @@ def per(worker, others, units):
         "allocated_by": {f"{caller} {callee}": n / units for (caller, callee), n
                          in worker.pairs.most_common() if callee in ALLOCATORS},
         "by_function": [(f, n / units) for f, n in worker.instructions.most_common() if n],
+        "by_text": [(f"{function} in {source}", n / units) for (source, function), n
+                    in by_written_function(worker.lines).most_common() if n],
         "calls": {f: n / units for f, n in worker.calls.items()},
     }
 
@@ -100,7 +102,8 @@ def per(worker, others, units):
 class Counted:
     """A sluice under callgrind with clients and an origin. A context manager."""
 
-    def __init__(self, bin_dir):
+    def __init__(self, bin_dir, lines=False):
+        self.lines = lines
         self.sluice = pathlib.Path(bin_dir).resolve() / "sluice"
 
     def __enter__(self):
@@ -111,7 +114,7 @@ class Counted:
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             listeners = [listener(), listener()]
             files = write_files(self.folder, listeners)
-            self.callgrind = Callgrind([self.sluice, "run", *files], self.folder)
+            self.callgrind = Callgrind([self.sluice, "run", *files], self.folder, self.lines)
             stack.callback(self.callgrind.stop)
             self.rounds = Rounds(port_of(self.callgrind), listeners, self.callgrind.process.pid,
                                  WARM_CONNECTIONS)
@@ -180,9 +183,10 @@ def count_sse(bin_dir, events=EVENTS):
         return counted.stream(events)
 
 
-def count_all(bin_dir, requests=REQUESTS, events=EVENTS):
-    """{"plain", "sdk", "sse": as above, "idle": instructions per second}, with one start."""
-    with Counted(bin_dir) as counted:
+def count_all(bin_dir, requests=REQUESTS, events=EVENTS, lines=False):
+    """{"plain", "sdk", "sse": as above, "idle": instructions per second}, with one start. With
+    `lines`, "by_text" is by the functions of the source, whatever the compiler made of them."""
+    with Counted(bin_dir, lines) as counted:
         return {
             "plain": counted.requests("plain", requests),
             "sdk": counted.requests("sdk", requests),
@@ -214,11 +218,13 @@ def main():
     parser.add_argument("--requests", type=int, default=REQUESTS)
     parser.add_argument("--events", type=int, default=EVENTS)
     parser.add_argument("--functions", type=int, default=0, help="list so many of the dearest")
+    parser.add_argument("--text", type=int, default=0,
+                        help="list so many functions as they are written, inlined or not")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        counts = count_all(args.bin, args.requests, args.events)
+        counts = count_all(args.bin, args.requests, args.events, args.text > 0)
     except KeyboardInterrupt:
         return 130
     except Failure as e:
@@ -229,6 +235,8 @@ def main():
         return 0
     for name in "plain", "sdk", "sse":
         print_counts(name, counts[name], args.functions)
+        for f, n in counts[name]["by_text"][:args.text]:
+            print(f"  {n:9.1f}  {f}")
     print(f"idle: {counts['idle']['worker']:.0f} instructions per second in the worker, "
           f"{counts['idle']['others']:.0f} in the other threads")
     return 0
