@@ -1,7 +1,7 @@
 /* Attempts: which endpoint, what each is charged with, and what follows when one failed before an
  * answer (retry.c decides): another, stable in the canary's place, or an error of our own.
  */
-#include "proxy/balance.h"
+#include "proxy/choice.h"
 #include "proxy/exchange.h"
 #include "proxy/retry.h"
 #include "proxy/slots.h"
@@ -33,27 +33,6 @@ bool attempt_may_repeat(const struct exchange *ex)
 
 /* --- choosing an endpoint --- */
 
-/* One with room, not `avoid` where there is another. NO_ENDPOINT: all are full. */
-static uint32_t pick(const struct exchange *ex, uint32_t avoid)
-{
-    const struct route_version *v = version_of(ex);
-    const struct slots *slots = ex->worker->shared->slots;
-    struct endpoint_load loads[ENDPOINTS_MAX];
-    uint16_t endpoints[ENDPOINTS_MAX];
-    size_t n = 0;
-
-    for (size_t i = 0; i < v->endpoint_count; i++) {
-        uint32_t in_flight = slots_in_flight(slots, v->first_pool + i);
-        if (in_flight >= upstream_of(ex)->max_requests || i == avoid)
-            continue;
-        loads[n] = (struct endpoint_load){in_flight, v->endpoints[i].weight};
-        endpoints[n++] = (uint16_t)i;
-    }
-    if (n == 0)
-        return avoid == NO_ENDPOINT ? NO_ENDPOINT : pick(ex, NO_ENDPOINT);
-    return endpoints[balance_pick(loads, n, rng_u64(&ex->worker->rng))];
-}
-
 bool attempt_choose(struct exchange *ex)
 {
     const struct route_version *v = version_of(ex);
@@ -62,7 +41,9 @@ bool attempt_choose(struct exchange *ex)
 
     CHECK(!ex->has_slot);
     do {
-        endpoint = v->endpoint_count == 1 ? 0 : pick(ex, ex->avoid);
+        endpoint = v->endpoint_count == 1 ? 0
+                                          : choice_endpoint(v, slots, upstream_of(ex)->max_requests,
+                                                            ex->avoid, &ex->worker->rng);
         if (endpoint == NO_ENDPOINT)
             return false;
         ex->has_slot = slots_take(slots, v->first_pool + endpoint, upstream_of(ex)->max_requests);

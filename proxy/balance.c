@@ -1,32 +1,36 @@
-/* Least requests; a/wa < b/wb is compared crosswise, in integers. */
+/* a/wa < b/wb is compared crosswise, in integers. */
 #include "proxy/balance.h"
-
-#include <stdbool.h>
 
 #include "base/check.h"
 
-enum { COMPARE_ALL_MAX = 8 };
-
-/* < 0: a is less loaded for its weight than b; 0: alike. */
-static int compare(const struct endpoint_load *a, const struct endpoint_load *b)
+bool balance_is_less(const struct endpoint_load *a, const struct endpoint_load *b)
 {
-    uint64_t left = (uint64_t)a->in_flight * b->weight, right = (uint64_t)b->in_flight * a->weight;
-
-    return left < right ? -1 : left > right;
+    return (uint64_t)a->in_flight * b->weight < (uint64_t)b->in_flight * a->weight;
 }
 
-/* One of those that are as loaded as `like` (NULL: of all), drawn by weight. */
-static size_t draw(const struct endpoint_load *loads, size_t n, const struct endpoint_load *like,
-                   uint32_t random)
+static bool is_equal(const struct endpoint_load *a, const struct endpoint_load *b)
+{
+    return (uint64_t)a->in_flight * b->weight == (uint64_t)b->in_flight * a->weight;
+}
+
+/* A number below `sum`, each as likely. */
+static uint64_t below(uint64_t sum, uint32_t random)
+{
+    return (random * sum) >> 32;
+}
+
+/* One of those that are as loaded as `like`, drawn by weight. */
+static size_t draw_equal(const struct endpoint_load *loads, size_t n,
+                         const struct endpoint_load *like, uint32_t random)
 {
     uint64_t sum = 0;
 
     for (size_t i = 0; i < n; i++)
-        if (like == NULL || compare(&loads[i], like) == 0)
+        if (is_equal(&loads[i], like))
             sum += loads[i].weight;
-    uint64_t at = (random * sum) >> 32;
+    uint64_t at = below(sum, random);
     for (size_t i = 0; i < n; i++) {
-        if (like != NULL && compare(&loads[i], like) != 0)
+        if (!is_equal(&loads[i], like))
             continue;
         if (at < loads[i].weight)
             return i;
@@ -35,17 +39,29 @@ static size_t draw(const struct endpoint_load *loads, size_t n, const struct end
     UNREACHABLE();
 }
 
-size_t balance_pick(const struct endpoint_load *loads, size_t n, uint64_t random)
+size_t balance_pick(const struct endpoint_load *loads, size_t n, uint32_t random)
+{
+    size_t best = 0;
+
+    CHECK(n > 0);
+    for (size_t i = 1; i < n; i++)
+        if (balance_is_less(&loads[i], &loads[best]))
+            best = i;
+    return draw_equal(loads, n, &loads[best], random);
+}
+
+size_t balance_draw(const uint32_t *sums, size_t n, uint32_t random)
 {
     CHECK(n > 0);
-    if (n > COMPARE_ALL_MAX) {
-        size_t one = draw(loads, n, NULL, (uint32_t)random);
-        size_t other = draw(loads, n, NULL, (uint32_t)(random >> 32));
-        return compare(&loads[other], &loads[one]) < 0 ? other : one;
+    uint64_t at = below(sums[n - 1], random);
+    size_t low = 0, high = n - 1;
+
+    while (low < high) { /* the first whose sum is above */
+        size_t middle = low + (high - low) / 2;
+        if (sums[middle] > at)
+            high = middle;
+        else
+            low = middle + 1;
     }
-    size_t best = 0;
-    for (size_t i = 1; i < n; i++)
-        if (compare(&loads[i], &loads[best]) < 0)
-            best = i;
-    return draw(loads, n, &loads[best], (uint32_t)random);
+    return low;
 }

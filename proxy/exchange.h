@@ -15,6 +15,7 @@
 
 #include "base/list.h"
 #include "net/body.h"
+#include "proxy/choice.h"
 #include "proxy/client.h"
 #include "proxy/forward.h"
 #include "proxy/observe.h"
@@ -34,7 +35,6 @@ enum exchange_memo {
     MEMO_COUNT
 };
 
-enum { NO_ENDPOINT = UINT32_MAX };
 enum { FRESH_MAX = 2 }; /* new connections in place of kept ones that broke, for one request */
 
 struct exchange {

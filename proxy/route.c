@@ -127,22 +127,30 @@ static const char *header_text(struct arena *arena, const char *version)
     return copy;
 }
 
+static void compile_version(struct route_table *t, const struct policy *policy,
+                            const struct policy_version *from, struct route_version *to)
+{
+    uint32_t *sums = arena_alloc(&t->arena, from->endpoint_count * sizeof(*sums));
+    uint32_t sum = 0;
+
+    to->version = header_text(&t->arena, from->version);
+    to->endpoints = arena_alloc(&t->arena, from->endpoint_count * sizeof(*to->endpoints));
+    to->endpoint_count = from->endpoint_count;
+    to->weight_sums = sums;
+    to->first_pool = t->pools;
+    t->pools += from->endpoint_count;
+    for (size_t i = 0; i < from->endpoint_count; i++) {
+        find_address(t, &from->endpoints[i], &policy->upstream.tls, &to->endpoints[i]);
+        sums[i] = sum += to->endpoints[i].weight;
+    }
+}
+
 static void compile(struct route_table *t, struct route *r, const struct policy *policy)
 {
     r->policy = policy;
-    for (size_t v = 0; v < VARIANT_COUNT; v++) {
-        const struct policy_version *from = &policy->versions[v];
-        struct route_version *to = &r->versions[v];
-        if (from->version == NULL)
-            continue;
-        to->version = header_text(&t->arena, from->version);
-        to->endpoints = arena_alloc(&t->arena, from->endpoint_count * sizeof(*to->endpoints));
-        to->endpoint_count = from->endpoint_count;
-        to->first_pool = t->pools;
-        t->pools += from->endpoint_count;
-        for (size_t i = 0; i < from->endpoint_count; i++)
-            find_address(t, &from->endpoints[i], &policy->upstream.tls, &to->endpoints[i]);
-    }
+    for (size_t v = 0; v < VARIANT_COUNT; v++)
+        if (policy->versions[v].version != NULL)
+            compile_version(t, policy, &policy->versions[v], &r->versions[v]);
     add_policy(t, r);
 }
 

@@ -28,8 +28,9 @@ struct route_endpoint {
 struct route_version {
     const char *version; /* fit to be a field value */
     struct route_endpoint *endpoints;
-    size_t endpoint_count; /* 0: this variant is absent */
-    size_t first_pool;     /* its endpoints' pools are first_pool, first_pool + 1, ... */
+    size_t endpoint_count;       /* 0: this variant is absent */
+    const uint32_t *weight_sums; /* of its endpoints up to and with each */
+    size_t first_pool;           /* its endpoints' pools are first_pool, first_pool + 1, ... */
 };
 
 struct route {

@@ -24,7 +24,7 @@ static void test_least(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        for (uint64_t random = 0; random < 8; random++)
+        for (uint32_t random = 0; random < 8; random++)
             assert_int_equal(balance_pick(rows[i].loads, rows[i].n, random), rows[i].want);
 }
 
@@ -37,7 +37,7 @@ static void test_ties_are_spread(void **state)
     (void)state;
     rng_seed(&rng, 3);
     for (int i = 0; i < 4000; i++)
-        counts[balance_pick(loads, 4, rng_u64(&rng))]++;
+        counts[balance_pick(loads, 4, (uint32_t)rng_u64(&rng))]++;
     for (int i = 0; i < 4; i++)
         assert_in_range(counts[i], 850, 1150);
 }
@@ -52,27 +52,29 @@ static void test_weights_hold_without_load(void **state)
     (void)state;
     rng_seed(&rng, 5);
     for (int i = 0; i < 10000; i++)
-        counts[balance_pick(loads, 3, rng_u64(&rng))]++;
+        counts[balance_pick(loads, 3, (uint32_t)rng_u64(&rng))]++;
     assert_in_range(counts[0], 6850, 7150);
     assert_in_range(counts[1], 1880, 2120);
     assert_in_range(counts[2], 900, 1100);
 }
 
-static void test_many_endpoints_stay_level(void **state)
+/* By the sums of their weights, from the first to the last. */
+static void test_draw(void **state)
 {
-    struct endpoint_load loads[100];
-    struct rng rng;
-    uint32_t max = 0;
+    static const uint32_t sums[] = {1, 3, 4, 8}; /* 1, 2, 1, 4 */
+    static const struct {
+        uint32_t eighth;
+        size_t want;
+    } rows[] = {{0, 0}, {1, 1}, {2, 1}, {3, 2}, {4, 3}, {5, 3}, {6, 3}, {7, 3}};
+    const uint32_t one = 9;
 
     (void)state;
-    rng_seed(&rng, 4);
-    for (int i = 0; i < 100; i++)
-        loads[i] = (struct endpoint_load){0, 1};
-    for (int i = 0; i < 1000; i++)
-        loads[balance_pick(loads, 100, rng_u64(&rng))].in_flight++;
-    for (int i = 0; i < 100; i++)
-        max = loads[i].in_flight > max ? loads[i].in_flight : max;
-    assert_in_range(max, 10, 14); /* two choices: the mean is 10 */
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint32_t first = rows[i].eighth << 29;
+        assert_int_equal(balance_draw(sums, 4, first), rows[i].want);
+        assert_int_equal(balance_draw(sums, 4, first + (UINT32_C(1) << 29) - 1), rows[i].want);
+    }
+    assert_int_equal(balance_draw(&one, 1, UINT32_MAX), 0);
 }
 
 int main(void)
@@ -81,7 +83,7 @@ int main(void)
         cmocka_unit_test(test_least),
         cmocka_unit_test(test_ties_are_spread),
         cmocka_unit_test(test_weights_hold_without_load),
-        cmocka_unit_test(test_many_endpoints_stay_level),
+        cmocka_unit_test(test_draw),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
