@@ -60,14 +60,16 @@ CPPFLAGS  := -I. $(if $(LLHTTP_DIR),-isystem $(LLHTTP_DIR)/include) -D_GNU_SOURC
              -DSLUICE_VERSION='"$(VERSION)"' -DLLHTTP_STRICT_MODE=1
 # Instrumented code loses the value ranges that this warning needs; the release build keeps it.
 SANITIZE  := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -Wno-format-truncation
+# The release build asks llhttp about heads that are not plain; these ask about all (net/head.h).
+JUDGE     := -DHEAD_JUDGE_ALL=1
 CFLAGS_release  := -O2 -g -flto=auto -fno-plt -DNDEBUG
 LDFLAGS_release := -O2 -flto=auto
-CFLAGS_debug    := $(SANITIZE) -fsanitize=address,undefined -DFAULTS
+CFLAGS_debug    := $(SANITIZE) -fsanitize=address,undefined -DFAULTS $(JUDGE)
 LDFLAGS_debug   := -fsanitize=address,undefined
-CFLAGS_tsan     := $(SANITIZE) -fsanitize=thread
+CFLAGS_tsan     := $(SANITIZE) -fsanitize=thread $(JUDGE)
 LDFLAGS_tsan    := -fsanitize=thread
 CFLAGS_fuzz     := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -w \
-                   -fsanitize=fuzzer-no-link,address,undefined
+                   -fsanitize=fuzzer-no-link,address,undefined $(JUDGE)
 LDFLAGS_fuzz    := -fsanitize=fuzzer,address,undefined
 CFLAGS    := -std=c11 $(WARN) $(CFLAGS_$(MODE))
 LDFLAGS   := $(LDFLAGS_$(MODE))

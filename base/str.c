@@ -6,12 +6,10 @@ static unsigned char lower(char c)
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
 }
 
-bool str_ieq(struct str a, struct str b)
+bool str_ieq_bytes(struct str a, const char *b)
 {
-    if (a.len != b.len)
-        return false;
     for (size_t i = 0; i < a.len; i++) /* strncasecmp would stop at a NUL and follow the locale */
-        if (lower(a.ptr[i]) != lower(b.ptr[i]))
+        if (a.ptr[i] != b[i] && lower(a.ptr[i]) != lower(b[i]))
             return false;
     return true;
 }
@@ -25,17 +23,6 @@ bool str_ends_with(struct str s, struct str suffix)
 {
     return s.len >= suffix.len &&
            (suffix.len == 0 || memcmp(s.ptr + s.len - suffix.len, suffix.ptr, suffix.len) == 0);
-}
-
-struct str str_trim(struct str s)
-{
-    while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\t')) {
-        s.ptr++;
-        s.len--;
-    }
-    while (s.len > 0 && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
-        s.len--;
-    return s;
 }
 
 bool str_split(struct str *rest, char sep, struct str *ret_head)

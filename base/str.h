@@ -26,13 +26,29 @@ static inline bool str_eq(struct str a, struct str b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* Of as many bytes as a has; what str_ieq does once the lengths are the same. */
+bool str_ieq_bytes(struct str a, const char *b);
+
 /* ASCII case-insensitive, as field names, hosts and schemes compare. */
-bool str_ieq(struct str a, struct str b);
+static inline bool str_ieq(struct str a, struct str b)
+{
+    return a.len == b.len && str_ieq_bytes(a, b.ptr);
+}
+
 bool str_starts_with(struct str s, struct str prefix);
 bool str_ends_with(struct str s, struct str suffix);
 
 /* Without leading and trailing spaces and tabs. */
-struct str str_trim(struct str s);
+static inline struct str str_trim(struct str s)
+{
+    while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\t')) {
+        s.ptr++;
+        s.len--;
+    }
+    while (s.len > 0 && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
+        s.len--;
+    return s;
+}
 
 /* Splits off what stands before the first `sep` (or everything) and advances *rest past it.
  * Returns false when *rest was already exhausted (ptr == NULL). */

@@ -1,45 +1,43 @@
 /* Most names of a head are dismissed by a look at their length. */
 #include "net/field.h"
 
-#include <stdint.h>
 #include <strings.h>
 
-static const struct {
-    struct str name;
-    bool hop;
-} known[FIELD_ID_COUNT] = {
-    [FIELD_ACCEPT] = {{"accept", 6}, false},
-    [FIELD_ACCEPT_ENCODING] = {{"accept-encoding", 15}, false},
-    [FIELD_CONNECTION] = {{"connection", 10}, true},
-    [FIELD_CONTENT_LENGTH] = {{"content-length", 14}, false},
-    [FIELD_CONTENT_TYPE] = {{"content-type", 12}, false},
-    [FIELD_DATE] = {{"date", 4}, false},
-    [FIELD_EXPECT] = {{"expect", 6}, false},
-    [FIELD_FORWARDED] = {{"forwarded", 9}, false},
-    [FIELD_HOST] = {{"host", 4}, false},
-    [FIELD_HTTP2_SETTINGS] = {{"http2-settings", 14}, true},
-    [FIELD_KEEP_ALIVE] = {{"keep-alive", 10}, true},
-    [FIELD_MAX_FORWARDS] = {{"max-forwards", 12}, false},
-    [FIELD_PROXY_AUTHENTICATE] = {{"proxy-authenticate", 18}, true},
-    [FIELD_PROXY_AUTHORIZATION] = {{"proxy-authorization", 19}, true},
-    [FIELD_PROXY_CONNECTION] = {{"proxy-connection", 16}, true},
-    [FIELD_TE] = {{"te", 2}, true},
-    [FIELD_TRACEPARENT] = {{"traceparent", 11}, false},
-    [FIELD_TRACESTATE] = {{"tracestate", 10}, false},
-    [FIELD_TRAILER] = {{"trailer", 7}, false},
-    [FIELD_TRANSFER_ENCODING] = {{"transfer-encoding", 17}, true},
-    [FIELD_UPGRADE] = {{"upgrade", 7}, true},
-    [FIELD_VIA] = {{"via", 3}, false},
-    [FIELD_X_FORWARDED_FOR] = {{"x-forwarded-for", 15}, false},
-    [FIELD_X_FORWARDED_HOST] = {{"x-forwarded-host", 16}, false},
-    [FIELD_X_FORWARDED_PROTO] = {{"x-forwarded-proto", 17}, false},
-    [FIELD_X_REQUEST_ID] = {{"x-request-id", 12}, false},
-    [FIELD_X_SLUICE_VERSION] = {{"x-sluice-version", 16}, false},
+/* In lower case, of letters, digits and '-' only: same_name() relies on it. */
+static const char *const names[FIELD_ID_COUNT] = {
+    [FIELD_ACCEPT] = "accept",
+    [FIELD_ACCEPT_ENCODING] = "accept-encoding",
+    [FIELD_CONNECTION] = "connection",
+    [FIELD_CONTENT_LENGTH] = "content-length",
+    [FIELD_CONTENT_TYPE] = "content-type",
+    [FIELD_DATE] = "date",
+    [FIELD_EXPECT] = "expect",
+    [FIELD_FORWARDED] = "forwarded",
+    [FIELD_HOST] = "host",
+    [FIELD_HTTP2_SETTINGS] = "http2-settings",
+    [FIELD_KEEP_ALIVE] = "keep-alive",
+    [FIELD_MAX_FORWARDS] = "max-forwards",
+    [FIELD_PROXY_AUTHENTICATE] = "proxy-authenticate",
+    [FIELD_PROXY_AUTHORIZATION] = "proxy-authorization",
+    [FIELD_PROXY_CONNECTION] = "proxy-connection",
+    [FIELD_TE] = "te",
+    [FIELD_TRACEPARENT] = "traceparent",
+    [FIELD_TRACESTATE] = "tracestate",
+    [FIELD_TRAILER] = "trailer",
+    [FIELD_TRANSFER_ENCODING] = "transfer-encoding",
+    [FIELD_UPGRADE] = "upgrade",
+    [FIELD_VIA] = "via",
+    [FIELD_X_FORWARDED_FOR] = "x-forwarded-for",
+    [FIELD_X_FORWARDED_HOST] = "x-forwarded-host",
+    [FIELD_X_FORWARDED_PROTO] = "x-forwarded-proto",
+    [FIELD_X_REQUEST_ID] = "x-request-id",
+    [FIELD_X_SLUICE_VERSION] = "x-sluice-version",
 };
 
 enum { NAME_LENGTH_MAX = 19, SAME_LENGTH_MAX = 3, X_FORWARDED_LENGTH = 12 };
 
-static const uint8_t by_length[NAME_LENGTH_MAX + 1][SAME_LENGTH_MAX] = {
+/* Ended by FIELD_OTHER, which is 0. */
+static const uint8_t by_length[NAME_LENGTH_MAX + 1][SAME_LENGTH_MAX + 1] = {
     [2] = {FIELD_TE},
     [3] = {FIELD_VIA},
     [4] = {FIELD_HOST, FIELD_DATE},
@@ -57,24 +55,49 @@ static const uint8_t by_length[NAME_LENGTH_MAX + 1][SAME_LENGTH_MAX] = {
     [19] = {FIELD_PROXY_AUTHORIZATION},
 };
 
+/* Bit 5 makes a letter small; of the bytes in a known name, letters alone have bit 6. So in `known`
+ * bit 6 says where bit 5 does not matter, and all else must be the same. */
+static bool same_word(const char *known, const char *name)
+{
+    uint64_t k, n;
+
+    memcpy(&k, known, sizeof(k));
+    memcpy(&n, name, sizeof(n));
+    return k == (n | (k >> 1 & UINT64_C(0x2020202020202020)));
+}
+
+static bool same_half(const char *known, const char *name)
+{
+    uint32_t k, n;
+
+    memcpy(&k, known, sizeof(k));
+    memcpy(&n, name, sizeof(n));
+    return k == (n | (k >> 1 & UINT32_C(0x20202020)));
+}
+
+/* Words that overlap cover any length. */
+static bool same_name(const char *known, struct str name)
+{
+    size_t n = name.len;
+
+    if (n > 8)
+        return same_word(known, name.ptr) && same_word(known + n - 8, name.ptr + n - 8) &&
+               (n <= 16 || same_word(known + 8, name.ptr + 8));
+    if (n >= 4)
+        return same_half(known, name.ptr) && same_half(known + n - 4, name.ptr + n - 4);
+    return str_ieq((struct str){known, n}, name);
+}
+
 enum field_id field_identify(struct str name)
 {
-    if (name.len <= NAME_LENGTH_MAX) {
-        const uint8_t *ids = by_length[name.len];
-        for (int i = 0; i < SAME_LENGTH_MAX && ids[i] != FIELD_OTHER; i++)
-            if ((known[ids[i]].name.ptr[0] | 0x20) == (name.ptr[0] | 0x20) &&
-                str_ieq(known[ids[i]].name, name))
-                return (enum field_id)ids[i];
-    }
+    if (name.len <= NAME_LENGTH_MAX)
+        for (const uint8_t *id = by_length[name.len]; *id != FIELD_OTHER; id++)
+            if (same_name(names[*id], name))
+                return (enum field_id) * id;
     if (name.len > X_FORWARDED_LENGTH && (name.ptr[0] | 0x20) == 'x' &&
         strncasecmp(name.ptr, "x-forwarded-", X_FORWARDED_LENGTH) == 0)
         return FIELD_X_FORWARDED_OTHER;
     return FIELD_OTHER;
-}
-
-bool field_is_hop(enum field_id id)
-{
-    return known[id].hop;
 }
 
 enum byte_class {

@@ -8,8 +8,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/str.h"
+#include "net/scan.h"
 
 enum field_id { /* those the proxy handles; all others are passed on as they came */
                 FIELD_OTHER,
@@ -44,10 +46,25 @@ enum field_id { /* those the proxy handles; all others are passed on as they cam
                 FIELD_ID_COUNT,
 };
 
+/* A set of them: FIELD_BIT(a) | FIELD_BIT(b). */
+#define FIELD_BIT(id) (UINT32_C(1) << (id))
+
+_Static_assert(FIELD_ID_COUNT <= 32, "a set of ids is 32 bits");
+
 /* Which of them a name is, in any case. */
 enum field_id field_identify(struct str name);
+
 /* Belongs to one connection only, whether Connection names it or not (RFC 9110, 7.6.1). */
-bool field_is_hop(enum field_id);
+static inline bool field_is_hop(enum field_id id)
+{
+    uint32_t hop = FIELD_BIT(FIELD_CONNECTION) | FIELD_BIT(FIELD_HTTP2_SETTINGS) |
+                   FIELD_BIT(FIELD_KEEP_ALIVE) | FIELD_BIT(FIELD_PROXY_AUTHENTICATE) |
+                   FIELD_BIT(FIELD_PROXY_AUTHORIZATION) | FIELD_BIT(FIELD_PROXY_CONNECTION) |
+                   FIELD_BIT(FIELD_TE) | FIELD_BIT(FIELD_TRANSFER_ENCODING) |
+                   FIELD_BIT(FIELD_UPGRADE);
+
+    return (hop >> id & 1) != 0;
+}
 
 /* How many bytes from the front may stand in a token; in a value or a reason. */
 size_t field_token_run(struct str);
@@ -64,6 +81,22 @@ struct field_cut {
 /* The line at the front of `bytes`. NULL, or what is wrong with it (static text). `gaps`: space
  * before the colon is taken (in answers; RFC 9112, 5.1), else refused. */
 const char *field_cut(struct str bytes, bool gaps, struct field_cut *ret);
+
+/* The same for a line of which is known that it is `len` bytes of plain ASCII and then CRLF, as
+ * scan_plain finds it; `bytes` may go on behind it. */
+static inline const char *field_cut_plain(struct str bytes, size_t len, bool gaps,
+                                          struct field_cut *ret)
+{
+    size_t name = scan_word(bytes, 0);
+
+    if (name == 0 || bytes.ptr[name] != ':') /* at the CR at the latest */
+        return field_cut(bytes, gaps, ret);
+    *ret =
+        (struct field_cut){.line = {bytes.ptr, len + 2},
+                           .name = {bytes.ptr, name},
+                           .value = str_trim((struct str){bytes.ptr + name + 1, len - name - 1})};
+    return NULL;
+}
 
 /* The next member of a comma-separated list, without the space round it; empty ones are skipped.
  * False: there is none. Commas within quotes are taken for commas. */

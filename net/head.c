@@ -1,5 +1,6 @@
-/* Lines are cut here, llhttp judges the whole head without callbacks, then both must agree on the
- * framing: two readers of one head that differ are how requests are smuggled.
+/* A head is scanned once, for its line ends and for bytes that are not plain ASCII; the lines are
+ * then cut at their colons. llhttp judges what is not plain, without callbacks, and both must agree
+ * on the framing: two readers of one head that differ are how requests are smuggled.
  */
 #include "net/head.h"
 
@@ -8,28 +9,38 @@
 #include "base/check.h"
 #include "net/target.h"
 
-ptrdiff_t head_end(struct str bytes, size_t from)
-{
-    /* Step back so that a CRLF CRLF over the edge is seen. */
-    size_t at = from > 3 ? from - 3 : 0;
+#ifndef HEAD_JUDGE_ALL
+#define HEAD_JUDGE_ALL 0
+#endif
 
-    if (bytes.len > from && memchr(bytes.ptr + from, '\0', bytes.len - from) != NULL) {
-        /* A NUL after the end of the head belongs to the body, not to us. */
-        const char *end = memmem(bytes.ptr, bytes.len, "\r\n\r\n", 4);
-        const char *nul = memchr(bytes.ptr + from, '\0', bytes.len - from);
-        if (end == NULL || nul < end)
+struct lines {
+    size_t count;                      /* the start line's is the first */
+    uint32_t end[HEAD_FIELDS_MAX + 2]; /* behind the LF; one more than may be, to see that it is */
+    bool plain;                        /* nothing but visible ASCII, spaces, and CRLF */
+};
+
+/* Where the head ends. > 0: its length, the empty line included. 0: not all there yet. -1: a bare
+ * LF or a NUL, which no head may hold. `from` is how much was looked at before; *ret is of what
+ * lies behind it. */
+static ptrdiff_t find_lines(struct str bytes, size_t from, struct lines *ret)
+{
+    size_t at = from > 0 && bytes.ptr[from - 1] == '\r' ? from - 1 : from;
+
+    ret->count = 0;
+    ret->plain = true;
+    while ((at = scan_plain(bytes, at)) < bytes.len) {
+        char c = bytes.ptr[at++];
+        if (c == '\r' && at < bytes.len && bytes.ptr[at] == '\n') {
+            if (at >= 3 && bytes.ptr[at - 2] == '\n')
+                return (ptrdiff_t)at + 1;
+            at++;
+            if (ret->count < ARRAY_LEN(ret->end))
+                ret->end[ret->count++] = (uint32_t)at;
+        } else if (c == '\n' || c == '\0') {
             return -1;
-    }
-    while (at < bytes.len) {
-        const char *lf = memchr(bytes.ptr + at, '\n', bytes.len - at);
-        if (lf == NULL)
-            return 0;
-        size_t i = (size_t)(lf - bytes.ptr);
-        if (i == 0 || bytes.ptr[i - 1] != '\r')
-            return -1;
-        if (i >= 3 && bytes.ptr[i - 2] == '\n')
-            return (ptrdiff_t)i + 1;
-        at = i + 1;
+        } else {
+            ret->plain = false;
+        }
     }
     return 0;
 }
@@ -40,16 +51,41 @@ static int refuse(const char **ret_why, int status, const char *why)
     return status;
 }
 
+/* 0, HEAD_MORE, or 400 or 431. */
+static int find_head(struct str bytes, size_t scanned, size_t max, struct head *h,
+                     struct lines *lines, const char **why)
+{
+    ptrdiff_t end = scanned > 0 && scanned <= bytes.len ? find_lines(bytes, scanned, lines) : 1;
+
+    if (end > 0) /* the lines of all of it, also where a part had been looked at */
+        end = find_lines(bytes, 0, lines);
+    memset(h, 0, offsetof(struct head, fields));
+    h->max_forwards = -1;
+    *why = "";
+    if (end < 0)
+        return refuse(why, 400, "the head has a bare LF or a NUL");
+    if ((size_t)end > max || (end == 0 && bytes.len > max))
+        return refuse(why, 431, "the head is larger than limits.head");
+    h->bytes = (size_t)end;
+    return end == 0 ? HEAD_MORE : 0;
+}
+
 static void add_field(struct head *h, const struct field_cut *cut)
 {
     struct head_field *f = &h->fields[h->count++];
+    enum field_id id = field_identify(cut->name);
+    uint32_t bit = FIELD_BIT(id);
 
-    *f = (struct head_field){.line = cut->line, .name = cut->name, .value = cut->value};
-    f->id = field_identify(f->name);
-    f->hop = field_is_hop(f->id);
-    f->anew = cut->gap > 0;
-    if (f->id != FIELD_OTHER && h->index[f->id] == 0)
-        h->index[f->id] = (uint32_t)h->count;
+    *f = (struct head_field){.line = cut->line,
+                             .name = cut->name,
+                             .value = cut->value,
+                             .id = id,
+                             .hop = field_is_hop(id),
+                             .anew = cut->gap > 0};
+    if ((h->present & bit) == 0)
+        h->index[id] = (uint8_t)h->count;
+    h->repeated |= h->present & bit;
+    h->present |= bit;
 }
 
 /* A space before the colon is how one reader's Content-Length is another's unknown field. */
@@ -58,23 +94,42 @@ static bool gap_matters(enum field_id id)
     return id == FIELD_CONTENT_LENGTH || id == FIELD_TRANSFER_ENCODING || id == FIELD_CONNECTION;
 }
 
-/* Cuts the lines after the start line into fields, in one pass over their bytes. head_end has seen
- * that every LF stands behind a CR. 0 or a status. */
-static int cut_fields(struct str rest, size_t max, bool response, struct head *h, const char **why)
+static const char *cut_line(struct str bytes, size_t len, bool plain, bool response,
+                            struct field_cut *cut)
+{
+    struct field_cut other;
+
+    if (!plain)
+        return field_cut(bytes, response, cut);
+    const char *wrong = field_cut_plain(bytes, len, response, cut);
+    if (HEAD_JUDGE_ALL && wrong == NULL) {
+        CHECK(field_cut(bytes, response, &other) == NULL);
+        CHECK(str_eq(cut->line, other.line) && str_eq(cut->name, other.name) &&
+              str_eq(cut->value, other.value) && cut->gap == other.gap);
+    }
+    return wrong;
+}
+
+/* Cuts the lines after the start line into fields. 0 or a status. */
+static int cut_fields(struct str bytes, const struct lines *lines, size_t max, bool response,
+                      struct head *h, const char **why)
 {
     struct field_cut cut;
 
-    h->count = 0;
-    while (rest.len > 2) {
-        const char *wrong = field_cut(rest, response, &cut);
+    for (size_t i = 1; i < lines->count; i++) {
+        size_t start = lines->end[i - 1], len = lines->end[i] - start - 2;
+        struct str rest = {bytes.ptr + start, bytes.len - start};
+        const char *wrong = cut_line(rest, len, lines->plain, response, &cut);
         if (wrong != NULL)
             return refuse(why, 400, wrong);
         if (h->count == max)
             return refuse(why, 431, "too many header lines");
         add_field(h, &cut);
-        if (cut.gap > 0 && gap_matters(h->fields[h->count - 1].id))
+        if (cut.gap == 0)
+            continue;
+        if (gap_matters(h->fields[h->count - 1].id))
             return refuse(why, 400, "space before the colon of a field that frames the message");
-        rest = (struct str){rest.ptr + cut.line.len, rest.len - cut.line.len};
+        h->plain = false;
     }
     return 0;
 }
@@ -105,12 +160,22 @@ static void nominate(struct head *h, struct str name)
             h->fields[i].hop = true;
 }
 
-/* Marks what Connection names, and reads close and keep-alive from it. */
-static void apply_connection(struct head *h)
+/* Marks what Connection names, and reads close and keep-alive from it. True: it says one of these
+ * and nothing else, or is absent. */
+static bool read_connection(struct head *h)
 {
-    bool close = false, keep = false;
+    const struct head_field *first = head_get(h, FIELD_CONNECTION);
+    bool close = false, keep = false, more = first != NULL && (h->repeated & FIELD_BIT(first->id));
 
-    for (size_t i = h->index[FIELD_CONNECTION]; i > 0 && i <= h->count; i++) {
+    if (first != NULL && !more) {
+        close = str_ieq(first->value, STR("close"));
+        keep = !close && str_ieq(first->value, STR("keep-alive"));
+    }
+    if (first == NULL || close || keep) {
+        h->keep_alive = !close && (h->minor == 1 || keep);
+        return true;
+    }
+    for (size_t i = h->index[FIELD_CONNECTION]; i <= h->count; i++) {
         struct str rest = h->fields[i - 1].value, member;
         if (h->fields[i - 1].id != FIELD_CONNECTION)
             continue;
@@ -124,6 +189,7 @@ static void apply_connection(struct head *h)
         }
     }
     h->keep_alive = !close && (h->minor == 1 || keep);
+    return false;
 }
 
 /* The one protocol that Upgrade names, or an empty slice: none, several, or not a protocol. */
@@ -132,11 +198,9 @@ static struct str upgrade_protocol(const struct head *h)
     const struct head_field *f = head_get(h, FIELD_UPGRADE);
     struct str none = {"", 0};
 
-    if (f == NULL || h->minor == 0 || !any_member(h, FIELD_CONNECTION, STR("upgrade")))
+    if (f == NULL || h->minor == 0 || (h->repeated & FIELD_BIT(FIELD_UPGRADE)) != 0 ||
+        !any_member(h, FIELD_CONNECTION, STR("upgrade")))
         return none;
-    for (size_t i = h->index[FIELD_UPGRADE]; i < h->count; i++)
-        if (h->fields[i].id == FIELD_UPGRADE)
-            return none;
     struct str version = f->value, name;
     (void)str_split(&version, '/', &name);
     return field_is_token(name) && (version.ptr == NULL || field_is_token(version)) ? f->value
@@ -156,33 +220,40 @@ static bool tunnelled(struct str protocol)
     return name.len > 0;
 }
 
-/* Content-Length and Transfer-Encoding. 0 or a status; `ret_chunked` and h->length are set. */
-static int read_framing(struct head *h, bool *ret_chunked, bool *ret_length, const char **why)
+static int read_length(struct head *h, struct head_field *f, const char **why)
 {
-    *ret_chunked = *ret_length = false;
-    for (size_t i = 0; i < h->count; i++) {
+    if (!str_to_u64(f->value, &h->length) || h->length > INT64_MAX)
+        return refuse(why, 400, "Content-Length is not a number");
+    for (; f->value.len > 1 && f->value.ptr[0] == '0'; f->anew = true)
+        f->value = (struct str){f->value.ptr + 1, f->value.len - 1};
+    h->plain &= !f->anew;
+    return 0;
+}
+
+/* Content-Length and Transfer-Encoding. 0: there is one of them, or none; or a status. */
+static int read_framing(struct head *h, const char **why)
+{
+    uint32_t both = FIELD_BIT(FIELD_CONTENT_LENGTH) | FIELD_BIT(FIELD_TRANSFER_ENCODING), seen = 0;
+    int status;
+
+    for (size_t i = 0; (h->present & both) != 0 && i < h->count; i++) {
         struct head_field *f = &h->fields[i];
-        if (f->id == FIELD_TRANSFER_ENCODING) {
-            if (*ret_chunked)
-                return refuse(why, 400, "Transfer-Encoding is given twice");
-            if (!str_ieq(f->value, STR("chunked")))
-                return refuse(why, 501, "a Transfer-Encoding other than chunked");
-            *ret_chunked = true;
-        } else if (f->id == FIELD_CONTENT_LENGTH) {
-            uint64_t length;
-            if (*ret_length)
-                return refuse(why, 400, "Content-Length is given twice");
-            if (!str_to_u64(f->value, &length) || length > INT64_MAX)
-                return refuse(why, 400, "Content-Length is not a number");
-            for (; f->value.len > 1 && f->value.ptr[0] == '0'; f->anew = true)
-                f->value = (struct str){f->value.ptr + 1, f->value.len - 1};
-            h->length = length;
-            *ret_length = true;
-        }
+        uint32_t bit = FIELD_BIT(f->id);
+        if ((bit & both) == 0)
+            continue;
+        if ((bit & seen) != 0)
+            return refuse(why, 400,
+                          f->id == FIELD_CONTENT_LENGTH ? "Content-Length is given twice"
+                                                        : "Transfer-Encoding is given twice");
+        if (f->id == FIELD_TRANSFER_ENCODING && !str_ieq(f->value, STR("chunked")))
+            return refuse(why, 501, "a Transfer-Encoding other than chunked");
+        if (f->id == FIELD_CONTENT_LENGTH && (status = read_length(h, f, why)) != 0)
+            return status;
+        seen |= bit;
     }
-    if (*ret_chunked && *ret_length)
+    if (seen == both)
         return refuse(why, 400, "both Content-Length and Transfer-Encoding");
-    if (*ret_chunked && h->minor == 0)
+    if (head_has(h, FIELD_TRANSFER_ENCODING) && h->minor == 0)
         return refuse(why, 400, "Transfer-Encoding in an HTTP/1.0 message");
     return 0;
 }
@@ -207,8 +278,7 @@ static bool feed(llhttp_t *parser, const char *from, const char *to, llhttp_errn
 
 /* llhttp's opinion of the same bytes. It is spared what it does not know and we do: methods outside
  * its list (it reads POST for all), minor versions above 1, and space before a colon. */
-static bool llhttp_agrees(struct str bytes, const char *minor, const struct head *h, bool chunked,
-                          bool length)
+static bool llhttp_agrees(struct str bytes, const char *minor, const struct head *h)
 {
     const char *at = bytes.ptr + h->method.len;
     llhttp_t parser;
@@ -232,18 +302,24 @@ static bool llhttp_agrees(struct str bytes, const char *minor, const struct head
     }
     if (!feed(&parser, at, bytes.ptr + bytes.len, HPE_PAUSED))
         return false;
-    if (((parser.flags & F_CHUNKED) != 0) != chunked)
+    if (((parser.flags & F_CHUNKED) != 0) != head_has(h, FIELD_TRANSFER_ENCODING))
         return false;
-    return !length || parser.content_length == h->length;
+    return !head_has(h, FIELD_CONTENT_LENGTH) || parser.content_length == h->length;
 }
 
-/* The start line without its CRLF. */
-static struct str start_line(struct str bytes)
+/* The second judge's word, where it is asked. */
+static bool is_agreed(struct str bytes, const char *minor, struct head *h, bool bare_connection)
 {
-    const char *lf = memchr(bytes.ptr, '\n', bytes.len);
+    static const uint32_t judged = FIELD_BIT(FIELD_TRANSFER_ENCODING) | FIELD_BIT(FIELD_UPGRADE) |
+                                   FIELD_BIT(FIELD_PROXY_CONNECTION) |
+                                   FIELD_BIT(FIELD_HTTP2_SETTINGS);
 
-    CHECK(lf != NULL);
-    return (struct str){bytes.ptr, (size_t)(lf - bytes.ptr) - 1};
+    h->plain = h->plain && bare_connection && (h->present & judged) == 0;
+    if (h->plain && !HEAD_JUDGE_ALL)
+        return true;
+    bool agrees = llhttp_agrees(bytes, minor, h);
+    CHECK(agrees || !h->plain);
+    return agrees;
 }
 
 /* Host and the target's form (RFC 9112, 3.2). An absolute-form target replaces Host. */
@@ -251,11 +327,8 @@ static int read_target(struct head *h, const char **why)
 {
     const struct head_field *host = head_get(h, FIELD_HOST);
     struct target target;
-    size_t hosts = 0;
 
-    for (size_t i = 0; i < h->count; i++)
-        hosts += h->fields[i].id == FIELD_HOST;
-    if (hosts > 1)
+    if ((h->repeated & FIELD_BIT(FIELD_HOST)) != 0)
         return refuse(why, 400, "Host is given twice");
     if (host == NULL && h->minor == 1)
         return refuse(why, 400, "Host is missing");
@@ -265,6 +338,8 @@ static int read_target(struct head *h, const char **why)
         if (!target_split_authority(h->authority, &h->host))
             return refuse(why, 400, "Host is not a host");
     }
+    if (h->path.len > 0) /* read_usual_line has seen it */
+        return 0;
     const char *wrong = target_parse(h->target, str_eq(h->method, STR("OPTIONS")), &target);
     if (wrong != NULL)
         return refuse(why, 400, wrong);
@@ -308,7 +383,7 @@ static int read_version(struct str version, struct head *h, const char **why)
     return 0;
 }
 
-/* "METHOD SP target SP HTTP/1.x". */
+/* "METHOD SP target SP HTTP/1.x". 0 or a status. */
 static int read_request_line(struct str line, struct head *h, const char **why)
 {
     const char *first = memchr(line.ptr, ' ', line.len);
@@ -331,10 +406,55 @@ static int read_request_line(struct str line, struct head *h, const char **why)
     return 0;
 }
 
+/* The same for a line of plain ASCII of the usual form: capitals, a path, perhaps a query,
+ * HTTP/1.1. False: it is not; which says nothing yet. */
+static bool read_usual_line(struct str bytes, size_t len, struct head *h)
+{
+    const char *p = bytes.ptr;
+    size_t method = 0;
+
+    while (p[method] >= 'A' && p[method] <= 'Z') /* the line's CR ends it */
+        method++;
+    if (method == 0 || method > HEAD_METHOD_MAX || p[method] != ' ' || p[method + 1] != '/' ||
+        method + 11 > len || memcmp(p + len - 9, " HTTP/1.1", 9) != 0)
+        return false;
+    size_t from = method + 1, path = scan_target(bytes, from), to = path;
+    while (p[to] == '?')
+        to = scan_target(bytes, to + 1);
+    if (to != len - 9 || to - from > HEAD_TARGET_MAX)
+        return false;
+    h->method = (struct str){p, method};
+    if (str_eq(h->method, STR("CONNECT")) || str_eq(h->method, STR("TRACE")))
+        return false;
+    h->target = (struct str){p + from, to - from};
+    h->path = (struct str){p + from, path - from};
+    h->query = (struct str){p + path, to - path};
+    h->minor = 1;
+    return true;
+}
+
+static int read_line(struct str bytes, const struct lines *lines, struct head *h, const char **why)
+{
+    struct str line = {bytes.ptr, lines->end[0] - 2};
+    struct head other = {.plain = false};
+
+    h->plain = lines->plain && read_usual_line(bytes, line.len, h);
+    if (!h->plain)
+        return read_request_line(line, h, why);
+    if (HEAD_JUDGE_ALL) {
+        struct target target;
+        CHECK(read_request_line(line, &other, why) == 0 && other.minor == h->minor);
+        CHECK(str_eq(other.method, h->method) && str_eq(other.target, h->target));
+        CHECK(target_parse(h->target, false, &target) == NULL && target.authority.len == 0);
+        CHECK(str_eq(target.path, h->path) && str_eq(target.query, h->query));
+    }
+    return 0;
+}
+
 /* Expect (RFC 9110, 10.1.1), which HTTP/1.0 does not have. */
 static int read_expect(struct head *h, const char **why)
 {
-    if (h->minor == 0 || h->index[FIELD_EXPECT] == 0)
+    if (h->minor == 0 || !head_has(h, FIELD_EXPECT))
         return 0;
     for (size_t i = 0; i < h->count; i++)
         if (h->fields[i].id == FIELD_EXPECT && !str_ieq(h->fields[i].value, STR("100-continue")))
@@ -349,12 +469,10 @@ static int read_max_forwards(struct head *h, const char **why)
     const struct head_field *f = head_get(h, FIELD_MAX_FORWARDS);
     uint64_t hops;
 
-    h->max_forwards = -1;
     if (f == NULL || !str_eq(h->method, STR("OPTIONS")))
         return 0;
-    for (size_t i = h->index[FIELD_MAX_FORWARDS]; i < h->count; i++)
-        if (h->fields[i].id == FIELD_MAX_FORWARDS)
-            return refuse(why, 400, "Max-Forwards is given twice");
+    if ((h->repeated & FIELD_BIT(FIELD_MAX_FORWARDS)) != 0)
+        return refuse(why, 400, "Max-Forwards is given twice");
     if (!str_to_u64(f->value, &hops))
         return refuse(why, 400, "Max-Forwards is not a number");
     if (hops == 0)
@@ -383,47 +501,47 @@ static bool weight_zero(struct str parameters)
 
 static bool accepts_event_stream(const struct head *h)
 {
+    static const struct str wanted = {"text/event-stream", 17};
+
     for (size_t i = h->index[FIELD_ACCEPT]; i > 0 && i <= h->count; i++) {
         struct str rest = h->fields[i - 1].value, member, type;
-        if (h->fields[i - 1].id != FIELD_ACCEPT)
+        if (h->fields[i - 1].id != FIELD_ACCEPT || rest.len < wanted.len)
             continue;
         while (field_next_member(&rest, &member)) {
             (void)str_split(&member, ';', &type);
-            if (str_ieq(str_trim(type), STR("text/event-stream")) && !weight_zero(member))
+            if (str_ieq(str_trim(type), wanted) && !weight_zero(member))
                 return true;
         }
     }
     return false;
 }
 
-int head_parse_request(struct str bytes, size_t max_fields, struct head *h, const char **ret_why)
+int head_parse_request(struct str bytes, size_t scanned, struct head_limits limits, struct head *h,
+                       const char **ret_why)
 {
-    struct str line = start_line(bytes);
-    bool chunked, length;
+    struct lines lines;
     int status;
 
-    CHECK(max_fields <= HEAD_FIELDS_MAX);
-    memset(h, 0, offsetof(struct head, fields));
-    h->bytes = bytes.len;
-    *ret_why = "";
-    if ((status = read_request_line(line, h, ret_why)) != 0)
+    CHECK(limits.fields <= HEAD_FIELDS_MAX);
+    if ((status = find_head(bytes, scanned, limits.bytes, h, &lines, ret_why)) != 0 ||
+        (status = read_line(bytes, &lines, h, ret_why)) != 0 ||
+        (status = cut_fields(bytes, &lines, limits.fields, false, h, ret_why)) != 0 ||
+        (status = read_framing(h, ret_why)) != 0)
         return status;
-    struct str rest = {bytes.ptr + line.len + 2, bytes.len - line.len - 2};
-    if ((status = cut_fields(rest, max_fields, false, h, ret_why)) != 0 ||
-        (status = read_framing(h, &chunked, &length, ret_why)) != 0)
-        return status;
-    if (!llhttp_agrees(bytes, line.ptr + line.len - 1, h, chunked, length))
+    bool bare = read_connection(h);
+    if (!is_agreed(bytes, bytes.ptr + lines.end[0] - 3, h, bare))
         return refuse(ret_why, 400, "the request head is malformed");
-    h->framing = chunked                   ? FRAMING_CHUNKED
-                 : length && h->length > 0 ? FRAMING_LENGTH
-                                           : FRAMING_NONE;
-    apply_connection(h);
+    h->framing = head_has(h, FIELD_TRANSFER_ENCODING) ? FRAMING_CHUNKED
+                 : h->length > 0                      ? FRAMING_LENGTH
+                                                      : FRAMING_NONE;
     if ((status = read_target(h, ret_why)) != 0 || (status = read_expect(h, ret_why)) != 0 ||
         (status = read_max_forwards(h, ret_why)) != 0)
         return status;
-    h->upgrade_protocol = upgrade_protocol(h);
-    h->upgrade = h->framing == FRAMING_NONE && tunnelled(h->upgrade_protocol) &&
-                 (str_eq(h->method, STR("GET")) || str_eq(h->method, STR("POST")));
+    if (head_has(h, FIELD_UPGRADE)) {
+        h->upgrade_protocol = upgrade_protocol(h);
+        h->upgrade = h->framing == FRAMING_NONE && tunnelled(h->upgrade_protocol) &&
+                     (str_eq(h->method, STR("GET")) || str_eq(h->method, STR("POST")));
+    }
     /* Not named by Connection, TE is somebody else's that nobody took out (9110, 10.1.4). */
     h->te_trailers = h->minor == 1 && any_member(h, FIELD_TE, STR("trailers")) &&
                      any_member(h, FIELD_CONNECTION, STR("te"));
@@ -432,14 +550,15 @@ int head_parse_request(struct str bytes, size_t max_fields, struct head *h, cons
 }
 
 /* "HTTP/1.x SP status [SP reason]". */
-static bool read_status_line(struct str line, struct head *h)
+static bool read_status_line(struct str line, bool plain, struct head *h)
 {
     if (line.len < 12 || !str_starts_with(line, STR("HTTP/1.")) || line.ptr[8] != ' ' ||
-        line.ptr[7] < '0' || line.ptr[7] > '9' || field_text_run(line) < line.len)
+        line.ptr[7] < '0' || line.ptr[7] > '9' || (!plain && field_text_run(line) < line.len))
         return false;
     uint64_t status;
     if (!str_to_u64((struct str){line.ptr + 9, 3}, &status) || status < 100 || status > 599)
         return false;
+    h->plain = plain && line.ptr[7] == '1';
     if (line.len > 12 && line.ptr[12] != ' ')
         return false;
     h->minor = line.ptr[7] > '0';
@@ -448,33 +567,34 @@ static bool read_status_line(struct str line, struct head *h)
     return true;
 }
 
-int head_parse_response(struct str bytes, bool to_head, struct head *h, const char **ret_why)
+int head_parse_response(struct str bytes, size_t scanned, struct head_limits limits, bool to_head,
+                        struct head *h, const char **ret_why)
 {
-    struct str line = start_line(bytes);
-    bool chunked, length;
+    struct lines lines;
+    int status;
 
-    memset(h, 0, offsetof(struct head, fields));
-    h->bytes = bytes.len;
-    h->max_forwards = -1;
-    *ret_why = "";
-    if (!read_status_line(line, h))
+    CHECK(limits.fields <= HEAD_FIELDS_MAX);
+    if ((status = find_head(bytes, scanned, limits.bytes, h, &lines, ret_why)) != 0)
+        return status == HEAD_MORE ? HEAD_MORE : 502;
+    if (!read_status_line((struct str){bytes.ptr, lines.end[0] - 2}, lines.plain, h))
         return refuse(ret_why, 502, "the status line is malformed");
-    struct str rest = {bytes.ptr + line.len + 2, bytes.len - line.len - 2};
-    if (cut_fields(rest, HEAD_FIELDS_MAX, true, h, ret_why) != 0 ||
-        read_framing(h, &chunked, &length, ret_why) != 0)
+    if (cut_fields(bytes, &lines, limits.fields, true, h, ret_why) != 0 ||
+        read_framing(h, ret_why) != 0)
         return 502;
-    if (!llhttp_agrees(bytes, line.ptr + 7, h, chunked, length))
+    bool bare = read_connection(h);
+    if (!is_agreed(bytes, bytes.ptr + 7, h, bare))
         return refuse(ret_why, 502, "the response head is malformed");
-    apply_connection(h);
     if (to_head || h->status < 200 || h->status == 204 || h->status == 304)
         h->framing = FRAMING_NONE;
     else
-        h->framing = chunked         ? FRAMING_CHUNKED
-                     : !length       ? FRAMING_CLOSE
-                     : h->length > 0 ? FRAMING_LENGTH
-                                     : FRAMING_NONE;
-    h->upgrade_protocol = upgrade_protocol(h);
-    h->upgrade = (h->status == 101 || h->status == 426) && tunnelled(h->upgrade_protocol);
+        h->framing = head_has(h, FIELD_TRANSFER_ENCODING) ? FRAMING_CHUNKED
+                     : !head_has(h, FIELD_CONTENT_LENGTH) ? FRAMING_CLOSE
+                     : h->length > 0                      ? FRAMING_LENGTH
+                                                          : FRAMING_NONE;
+    if (head_has(h, FIELD_UPGRADE)) {
+        h->upgrade_protocol = upgrade_protocol(h);
+        h->upgrade = (h->status == 101 || h->status == 426) && tunnelled(h->upgrade_protocol);
+    }
     return 0;
 }
 

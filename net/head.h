@@ -4,6 +4,13 @@
  * lines, control bytes, several or signed Content-Length, Transfer-Encoding that is not exactly
  * "chunked"), and both must agree on where the message ends; if they do not, it is refused, never
  * repaired. docs/wire.md lists it all. Pure; the slices live as long as the bytes.
+ *
+ * A head is *plain*, and llhttp is not asked, when its start line is CAPITALS SP /path SP HTTP/1.1
+ * or begins with HTTP/1.1, it has no bytes but visible ASCII, spaces and CRLF, no space before a
+ * colon, at most one Content-Length and that without leading zeros, a Connection that says close or
+ * keep-alive and nothing else or none, and no Transfer-Encoding, Upgrade, Proxy-Connection or
+ * HTTP2-Settings. Built with HEAD_JUDGE_ALL (all builds but release) plain heads are also read the
+ * long way and judged by llhttp, and a difference is a CHECK failure.
  */
 #ifndef NET_HEAD_H
 #define NET_HEAD_H
@@ -33,8 +40,12 @@ struct head_field {
 enum framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE };
 
 struct head {
-    size_t bytes;  /* of the whole head, the empty line included */
+    size_t bytes;     /* of the whole head, the empty line included; also of one refused, but 0
+                         where it is too large or has a bare LF or a NUL */
+    uint32_t present; /* the ids that are there: FIELD_BIT */
+    uint32_t repeated;
     uint8_t minor; /* HTTP/1.minor: 0, or 1 for that and all above (RFC 9110, 2.5) */
+    bool plain;    /* see above */
     bool keep_alive;
     bool nominates; /* Connection names fields of the sender's own */
     bool upgrade; /* a request that validly asks for an upgrade that can be tunnelled; a 101 or 426
@@ -57,25 +68,40 @@ struct head {
     int status;
     struct str reason;
     size_t count;
-    uint32_t index[FIELD_ID_COUNT]; /* of the first field with this id, plus 1; 0: absent */
+    uint8_t index[FIELD_ID_COUNT]; /* of the first field with this id, plus 1; 0: absent */
     struct head_field fields[HEAD_FIELDS_MAX];
 };
 
-/* Where the head ends. > 0: its length, the empty line included. 0: not all there yet. -1: a bare
- * LF or a NUL, which no head may hold. `from` is how much was looked at before (0 at first). */
-ptrdiff_t head_end(struct str bytes, size_t from);
+_Static_assert(HEAD_FIELDS_MAX <= UINT8_MAX, "index is of bytes");
 
-/* Both take exactly the bytes that head_end found. 0, or the status to refuse with: 400, 414, 417,
- * 431, 501, 505 for requests; 502 for responses. *ret_why (static text) says what was wrong.
- * `max_fields`: header lines, at most HEAD_FIELDS_MAX; more: 431. */
-int head_parse_request(struct str bytes, size_t max_fields, struct head *ret, const char **ret_why);
+struct head_limits {
+    size_t bytes;  /* of the whole head */
+    size_t fields; /* header lines, at most HEAD_FIELDS_MAX */
+};
+
+#define HEAD_LIMITS_MOST ((struct head_limits){SIZE_MAX, HEAD_FIELDS_MAX})
+
+enum { HEAD_MORE = -1 }; /* it is not all there yet */
+
+/* The head at the front of `bytes`, of which the first `scanned` are known to hold no end of a head
+ * (0 at first). 0 (ret->bytes says what it took), HEAD_MORE, or the status to refuse with: 400,
+ * 414, 417, 431, 501, 505 for requests; 502 for responses. *ret_why (static text) says what was
+ * wrong. */
+int head_parse_request(struct str bytes, size_t scanned, struct head_limits limits,
+                       struct head *ret, const char **ret_why);
 /* `to_head`: the response answers a HEAD request (and has no body). */
-int head_parse_response(struct str bytes, bool to_head, struct head *ret, const char **ret_why);
+int head_parse_response(struct str bytes, size_t scanned, struct head_limits limits, bool to_head,
+                        struct head *ret, const char **ret_why);
 
 /* The first field with this id, or NULL. */
 static inline const struct head_field *head_get(const struct head *h, enum field_id id)
 {
     return h->index[id] == 0 ? NULL : &h->fields[h->index[id] - 1];
+}
+
+static inline bool head_has(const struct head *h, enum field_id id)
+{
+    return (h->present & FIELD_BIT(id)) != 0;
 }
 
 /* The value of the first field of that name (any case), ptr NULL: absent. */

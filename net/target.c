@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "net/scan.h"
+
 enum { AUTHORITY_MAX = 255 };
 
 static bool port_valid(struct str digits)
@@ -31,6 +33,13 @@ bool target_split_authority(struct str authority, struct str *ret_host)
 
     if (authority.len == 0 || authority.len > AUTHORITY_MAX)
         return false;
+    size_t word = scan_word(authority, 0); /* nearly all are no more than that, and a port */
+    if (word == authority.len ||
+        (word > 0 && authority.ptr[word] == ':' &&
+         port_valid((struct str){authority.ptr + word + 1, authority.len - word - 1}))) {
+        *ret_host = (struct str){authority.ptr, word};
+        return true;
+    }
     for (size_t i = 0; i < authority.len; i++) {
         unsigned char c = (unsigned char)authority.ptr[i];
         if (c <= ' ' || c >= 0x7f || strchr("/?#@\\,\"<>^`{|}", c) != NULL)

@@ -162,31 +162,23 @@ static struct str skip_empty_lines(struct str bytes)
 static bool feed_head(struct client *c, struct str *bytes, size_t scanned)
 {
     struct worker *w = c->worker;
-    uint64_t max = w->shared->config->limits.head_bytes;
+    struct head *h = &w->request_head;
+    struct head_limits limits = {w->shared->config->limits.head_bytes,
+                                 w->shared->config->limits.headers};
     const char *why;
 
-    ptrdiff_t end = head_end(*bytes, scanned);
-    if (end < 0) {
-        refuse(c, 400, "the head has a bare LF or a NUL");
+    int status = head_parse_request(*bytes, scanned, limits, h, &why);
+    if (status == HEAD_MORE)
         return false;
-    }
-    if ((end == 0 && bytes->len > max) || (uint64_t)end > max) {
-        refuse(c, 431, "the head is larger than limits.head");
-        return false;
-    }
-    if (end == 0)
-        return false;
-    int status = head_parse_request((struct str){bytes->ptr, (size_t)end},
-                                    w->shared->config->limits.headers, &w->request_head, &why);
     if (status != 0) {
         refuse(c, status, why);
         return false;
     }
-    *bytes = (struct str){bytes->ptr + end, bytes->len - (size_t)end};
+    *bytes = (struct str){bytes->ptr + h->bytes, bytes->len - h->bytes};
     c->in_head = false;
     list_remove(&c->link);
     c->state = CLIENT_EXCHANGE;
-    exchange_start(c, &w->request_head, bytes);
+    exchange_start(c, h, bytes);
     if (c->exchange != NULL && bytes->len > 0) /* what a first attempt left of it */
         exchange_body(c->exchange, bytes);
     return true;

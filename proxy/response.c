@@ -229,24 +229,20 @@ static void read_heads(struct exchange *ex, struct str bytes, size_t scanned)
 {
     struct head *h = &ex->worker->response_head;
     struct upstream *up = ex->up;
-    uint64_t max = ex->worker->shared->config->limits.head_bytes;
+    struct head_limits limits = {ex->worker->shared->config->limits.head_bytes, HEAD_FIELDS_MAX};
     const char *why;
 
     for (;;) {
-        ptrdiff_t end = head_end(bytes, scanned);
-        if (end < 0 || (uint64_t)end > max || (end == 0 && bytes.len > max)) {
-            malformed(ex, end < 0 ? "its head has a bare LF or a NUL" : "its head is too large");
-            return;
-        }
-        if (end == 0) {
+        int status = head_parse_response(bytes, scanned, limits, ex->to_head, h, &why);
+        if (status == HEAD_MORE) {
             held_keep(&up->held, bytes);
             return;
         }
-        if (head_parse_response((struct str){bytes.ptr, (size_t)end}, ex->to_head, h, &why) != 0) {
+        if (status != 0) {
             malformed(ex, why);
             return;
         }
-        struct str rest = {bytes.ptr + end, bytes.len - (size_t)end};
+        struct str rest = {bytes.ptr + h->bytes, bytes.len - h->bytes};
         if (h->status == 101) {
             switch_protocols(ex, h, rest);
             return;

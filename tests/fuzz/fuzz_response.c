@@ -157,16 +157,12 @@ static void run(const struct client *c, struct str bytes)
     const char *why;
 
     for (int interim = 0; interim <= INTERIM_MAX; interim++) {
-        ptrdiff_t end = head_end(bytes, 0);
-        if (end <= 0)
-            return;
-        int status =
-            head_parse_response((struct str){bytes.ptr, (size_t)end}, c->to_head, &h, &why);
-        CHECK(status == 0 || status == 502);
+        int status = head_parse_response(bytes, 0, HEAD_LIMITS_MOST, c->to_head, &h, &why);
+        CHECK(status == 0 || status == 502 || status == HEAD_MORE);
         if (status != 0)
             return;
-        CHECK(strict_one_framing((struct str){bytes.ptr, (size_t)end}));
-        bytes = (struct str){bytes.ptr + end, bytes.len - (size_t)end};
+        CHECK(strict_one_framing((struct str){bytes.ptr, h.bytes}));
+        bytes = (struct str){bytes.ptr + h.bytes, bytes.len - h.bytes};
         if (h.status >= 200) {
             check_final(c, &h, bytes);
             return;

@@ -26,6 +26,16 @@ static const struct {
     {"LF first", "\n", -1},
 };
 
+/* Its length, 0: not there yet, -1: refused before an end was looked for. */
+static ptrdiff_t head_end(struct str bytes, size_t scanned)
+{
+    struct head h;
+    const char *why;
+    int status = head_parse_request(bytes, scanned, HEAD_LIMITS_MOST, &h, &why);
+
+    return status == HEAD_MORE ? 0 : h.bytes > 0 ? (ptrdiff_t)h.bytes : -1;
+}
+
 static void test_head_end(void **state)
 {
     (void)state;
@@ -48,7 +58,7 @@ static int parse(const char *text, struct head *h)
     struct str bytes = str_from(text);
 
     assert_int_equal(head_end(bytes, 0), bytes.len);
-    return head_parse_request(bytes, HEAD_FIELDS_MAX, h, &why);
+    return head_parse_request(bytes, 0, HEAD_LIMITS_MOST, h, &why);
 }
 
 /* --- refused --- */
@@ -249,26 +259,27 @@ static void test_every_byte(void **state)
     const char *why;
 
     (void)state;
-    for (int c = 1; c < 256; c++) { /* NUL and LF are head_end's */
+    for (int c = 1; c < 256; c++) { /* NUL and LF: test_head_end */
         bool token = strchr(tchar, c) != NULL, control = (c < 0x20 && c != '\t') || c == 0x7f;
         if (c == '\n')
             continue;
         snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a\r\nX%cY: 1\r\n\r\n", c);
-        assert_int_equal(head_parse_request(str_from(text), HEAD_FIELDS_MAX, &h, &why),
+        assert_int_equal(head_parse_request(str_from(text), 0, HEAD_LIMITS_MOST, &h, &why),
                          token || c == ':' ? 0 : 400);
         snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a\r\nX: a%cb\r\n\r\n", c);
-        assert_int_equal(head_parse_request(str_from(text), HEAD_FIELDS_MAX, &h, &why),
+        assert_int_equal(head_parse_request(str_from(text), 0, HEAD_LIMITS_MOST, &h, &why),
                          control ? 400 : 0);
         snprintf(text, sizeof(text), "GET /a%cb HTTP/1.1\r\nHost: a\r\n\r\n", c);
-        assert_int_equal(head_parse_request(str_from(text), HEAD_FIELDS_MAX, &h, &why),
+        assert_int_equal(head_parse_request(str_from(text), 0, HEAD_LIMITS_MOST, &h, &why),
                          c <= ' ' || c >= 0x7f || c == '#' ? 400 : 0);
         snprintf(text, sizeof(text), "G%cT / HTTP/1.1\r\nHost: a\r\n\r\n", c);
-        assert_int_equal(head_parse_request(str_from(text), HEAD_FIELDS_MAX, &h, &why),
+        assert_int_equal(head_parse_request(str_from(text), 0, HEAD_LIMITS_MOST, &h, &why),
                          !token                 ? 400
                          : c >= 'a' && c <= 'z' ? 501
                                                 : 0);
         snprintf(text, sizeof(text), "HTTP/1.1 200 a%cb\r\nX: a%cb\r\n\r\n", c, c);
-        assert_int_equal(head_parse_response(str_from(text), false, &h, &why), control ? 502 : 0);
+        assert_int_equal(head_parse_response(str_from(text), 0, HEAD_LIMITS_MOST, false, &h, &why),
+                         control ? 502 : 0);
     }
 }
 
@@ -380,17 +391,17 @@ static void test_upgrades(void **state)
             if (h.fields[j].id == FIELD_UPGRADE)
                 assert_true(h.fields[j].hop);
     }
-    assert_int_equal(head_parse_response(STR("HTTP/1.1 101 Go\r\n" UPGRADE "websocket\r\n\r\n"),
-                                         false, &h, &why),
+    assert_int_equal(head_parse_response(STR("HTTP/1.1 101 Go\r\n" UPGRADE "websocket\r\n\r\n"), 0,
+                                         HEAD_LIMITS_MOST, false, &h, &why),
                      0);
     assert_true(h.upgrade);
     assert_str(h.upgrade_protocol, "websocket");
-    assert_int_equal(
-        head_parse_response(STR("HTTP/1.1 101 Go\r\nUpgrade: websocket\r\n\r\n"), false, &h, &why),
-        0);
+    assert_int_equal(head_parse_response(STR("HTTP/1.1 101 Go\r\nUpgrade: websocket\r\n\r\n"), 0,
+                                         HEAD_LIMITS_MOST, false, &h, &why),
+                     0);
     assert_false(h.upgrade);
-    assert_int_equal(head_parse_response(STR("HTTP/1.1 200 OK\r\n" UPGRADE "websocket\r\n\r\n"),
-                                         false, &h, &why),
+    assert_int_equal(head_parse_response(STR("HTTP/1.1 200 OK\r\n" UPGRADE "websocket\r\n\r\n"), 0,
+                                         HEAD_LIMITS_MOST, false, &h, &why),
                      0);
     assert_false(h.upgrade);
 }
@@ -521,13 +532,109 @@ static void test_responses(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(responses); i++) {
-        int got = head_parse_response(str_from(responses[i].text), responses[i].to_head, &h, &why);
+        int got = head_parse_response(str_from(responses[i].text), 0, HEAD_LIMITS_MOST,
+                                      responses[i].to_head, &h, &why);
         if (got != responses[i].want || (got == 0 && h.framing != responses[i].framing))
             fail_msg("%s: %d, framing %d", responses[i].name, got, h.framing);
     }
 }
 
+/* --- plain, or judged by llhttp --- */
+
+#define ANSWER(fields) "HTTP/1.1 200 OK\r\n" fields "\r\n"
+
+static const struct {
+    const char *name, *text;
+    bool plain;
+} judged[] = {
+    {"GET", GET(""), true},
+    {"POST", POST("Content-Type: application/json\r\n" CL), true},
+    {"methods of nobody's list", "QUERY / HTTP/1.1\r\n" HOST "\r\n", true},
+    {"a query", "GET /a/b?c=d?e&f=%20 HTTP/1.1\r\n" HOST "\r\n", true},
+    {"keep-alive", GET("Connection: Keep-Alive\r\n"), true},
+    {"close", GET("Connection: close\r\n"), true},
+    {"tokens of any kind", GET("x_y!#$%&'*+.^`|~: 1\r\n"), true},
+    {"an empty value", GET("X:\r\n"), true},
+    {"a length of 0", POST("Content-Length: 0\r\n"), true},
+    {"an answer", ANSWER(CL "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"), true},
+    {"an answer without a reason", "HTTP/1.1 204\r\n\r\n", true},
+
+    {"HTTP/1.0", "GET / HTTP/1.0\r\n" HOST "\r\n", false},
+    {"HTTP/1.2", "GET / HTTP/1.2\r\n" HOST "\r\n", false},
+    {"a method with a dash", "M-SEARCH / HTTP/1.1\r\n" HOST "\r\n", false},
+    {"an absolute target", "GET http://a/ HTTP/1.1\r\n" HOST "\r\n", false},
+    {"OPTIONS *", "OPTIONS * HTTP/1.1\r\n" HOST "\r\n", false},
+    {"a tab", GET("X: a\tb\r\n"), false},
+    {"8 bits", GET("X: caf\xe9\r\n"), false},
+    {"chunked", POST(TE), false},
+    {"zeros before the length", POST("Content-Length: 05\r\n"), false},
+    {"an upgrade", GET(UPGRADE "websocket\r\n"), false},
+    {"Upgrade alone", GET("Upgrade: websocket\r\n"), false},
+    {"Connection that names something", GET("Connection: X-A\r\n"), false},
+    {"a list", GET("Connection: keep-alive, close\r\n"), false},
+    {"an empty Connection", GET("Connection:\r\n"), false},
+    {"Connection twice", GET("Connection: close\r\nConnection: close\r\n"), false},
+    {"Proxy-Connection", GET("Proxy-Connection: keep-alive\r\n"), false},
+    {"HTTP2-Settings", GET("HTTP2-Settings: AAMA\r\n"), false},
+    {"an answer of 1.0", "HTTP/1.0 200 OK\r\n\r\n", false},
+    {"an answer of 1.2", "HTTP/1.2 200 OK\r\n\r\n", false},
+    {"a reason of 8 bits", "HTTP/1.1 200 D\xe9j\xe0\r\n\r\n", false},
+    {"a chunked answer", ANSWER(TE), false},
+    {"space before a colon", ANSWER("X : 1\r\n"), false},
+    {"an answer that upgrades", "HTTP/1.1 101 Go\r\n" UPGRADE "websocket\r\n\r\n", false},
+};
+
+static void test_what_is_judged_twice(void **state)
+{
+    struct head h;
+    const char *why;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(judged); i++) {
+        struct str text = str_from(judged[i].text);
+        int got = str_starts_with(text, STR("HTTP/"))
+                      ? head_parse_response(text, 0, HEAD_LIMITS_MOST, false, &h, &why)
+                      : head_parse_request(text, 0, HEAD_LIMITS_MOST, &h, &why);
+        if (got != 0 || h.plain != judged[i].plain)
+            fail_msg("%s: %d, plain %d", judged[i].name, got, h.plain);
+    }
+}
+
 /* --- sizes --- */
+
+static void test_what_is_there_and_what_twice(void **state)
+{
+    struct head h;
+
+    (void)state;
+    assert_int_equal(parse(GET("Accept: a\r\nX: 1\r\nVia: 1.1 a\r\nVIA: 1.1 b\r\nX: 2\r\n"), &h),
+                     0);
+    assert_true(head_has(&h, FIELD_ACCEPT) && head_has(&h, FIELD_VIA) && head_has(&h, FIELD_HOST));
+    assert_false(head_has(&h, FIELD_EXPECT) || head_has(&h, FIELD_CONTENT_LENGTH));
+    assert_int_equal(h.repeated & ~FIELD_BIT(FIELD_OTHER), FIELD_BIT(FIELD_VIA));
+    assert_str(head_get(&h, FIELD_VIA)->value, "1.1 a");
+    assert_null(head_get(&h, FIELD_EXPECT));
+}
+
+static void test_heads_are_bounded(void **state)
+{
+    struct str text = STR(GET("X: 1\r\n"));
+    struct head h;
+    const char *why;
+
+    (void)state;
+    for (size_t n = 1; n <= text.len; n++) {
+        struct str part = {text.ptr, n};
+        for (size_t max = text.len - 1; max <= text.len; max++) {
+            struct head_limits limits = {max, HEAD_FIELDS_MAX};
+            int want = n < text.len ? HEAD_MORE : max < text.len ? 431 : 0;
+            assert_int_equal(head_parse_request(part, 0, limits, &h, &why), want);
+        }
+        if (n > 10)
+            assert_int_equal(head_parse_request(part, n - 1, (struct head_limits){10, 1}, &h, &why),
+                             431);
+    }
+}
 
 static void test_lines_are_counted(void **state)
 {
@@ -542,11 +649,17 @@ static void test_lines_are_counted(void **state)
     size_t len = strlen(text);
     strcpy(text + len, "\r\n");
     assert_int_equal(parse(text, &h), 0);
-    assert_int_equal(head_parse_request(str_from(text), HEAD_FIELDS_MAX - 1, &h, &why), 431);
+    assert_int_equal(head_parse_request(str_from(text), 0,
+                                        (struct head_limits){SIZE_MAX, HEAD_FIELDS_MAX - 1}, &h,
+                                        &why),
+                     431);
     strcpy(text + len, "x: 1\r\n\r\n");
     assert_int_equal(parse(text, &h), 431);
-    assert_int_equal(head_parse_request(STR(GET("")), 1, &h, &why), 0);
-    assert_int_equal(head_parse_request(STR(GET("x: 1\r\n")), 1, &h, &why), 431);
+    assert_int_equal(
+        head_parse_request(STR(GET("")), 0, (struct head_limits){SIZE_MAX, 1}, &h, &why), 0);
+    assert_int_equal(
+        head_parse_request(STR(GET("x: 1\r\n")), 0, (struct head_limits){SIZE_MAX, 1}, &h, &why),
+        431);
 }
 
 static void test_targets_are_bounded(void **state)
@@ -577,6 +690,9 @@ int main(void)
         cmocka_unit_test(test_who_takes_event_streams),
         cmocka_unit_test(test_expectations_and_hops),
         cmocka_unit_test(test_responses),
+        cmocka_unit_test(test_what_is_judged_twice),
+        cmocka_unit_test(test_what_is_there_and_what_twice),
+        cmocka_unit_test(test_heads_are_bounded),
         cmocka_unit_test(test_lines_are_counted),
         cmocka_unit_test(test_targets_are_bounded),
     };

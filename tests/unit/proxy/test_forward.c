@@ -63,8 +63,8 @@ static void test_requests(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
-        assert_int_equal(head_parse_request(str_from(requests[i].in), HEAD_FIELDS_MAX, &h, &why),
-                         0);
+        assert_int_equal(
+            head_parse_request(str_from(requests[i].in), 0, HEAD_LIMITS_MOST, &h, &why), 0);
         strbuf_init(&out, 4096);
         struct forward_request r = {.head = &h,
                                     .peer = STR("192.0.2.1"),
@@ -225,8 +225,8 @@ static void test_variants(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(variants); i++) {
-        assert_int_equal(head_parse_request(str_from(variants[i].in), HEAD_FIELDS_MAX, &h, &why),
-                         0);
+        assert_int_equal(
+            head_parse_request(str_from(variants[i].in), 0, HEAD_LIMITS_MOST, &h, &why), 0);
         struct forward_request r = variants[i].r;
         r.head = &h;
         r.peer = STR("192.0.2.1");
@@ -249,19 +249,19 @@ static void test_whose_trailers_pass(void **state)
     const char *why;
 
     (void)state;
-    assert_int_equal(head_parse_request(STR("POST" ASKS_H "Transfer-Encoding: chunked\r\n\r\n"),
-                                        HEAD_FIELDS_MAX, &h, &why),
+    assert_int_equal(head_parse_request(STR("POST" ASKS_H "Transfer-Encoding: chunked\r\n\r\n"), 0,
+                                        HEAD_LIMITS_MOST, &h, &why),
                      0);
     assert_true(forward_request_trailers(&h));
     /* The names that Connection lists are not kept until the trailers come. */
     assert_int_equal(head_parse_request(STR("POST" ASKS_H "Transfer-Encoding: chunked\r\n"
                                             "Connection: x-t, close\r\n\r\n"),
-                                        HEAD_FIELDS_MAX, &h, &why),
+                                        0, HEAD_LIMITS_MOST, &h, &why),
                      0);
     assert_false(forward_request_trailers(&h));
     assert_int_equal(head_parse_response(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
                                              "Connection: close\r\n\r\n"),
-                                         false, &h, &why),
+                                         0, HEAD_LIMITS_MOST, false, &h, &why),
                      0);
     assert_true(forward_response_trailers(&h, true));
     assert_false(forward_response_trailers(&h, false));
@@ -332,7 +332,9 @@ static void test_responses(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(responses); i++) {
-        assert_int_equal(head_parse_response(str_from(responses[i].in), false, &h, &why), 0);
+        assert_int_equal(
+            head_parse_response(str_from(responses[i].in), 0, HEAD_LIMITS_MOST, false, &h, &why),
+            0);
         struct forward_response r = responses[i].r;
         r.head = &h;
         r.version = STR("2.1.0");
@@ -356,7 +358,7 @@ static void test_interim(void **state)
     assert_int_equal(
         head_parse_response(STR("HTTP/1.1 103 Hints\r\nLink: </a>\r\nConnection: x-a\r\nX-A: 1\r\n"
                                 "Content-Length: 5\r\nX-Sluice-Version: 9\r\nTrailer: x\r\n\r\n"),
-                            false, &h, &why),
+                            0, HEAD_LIMITS_MOST, false, &h, &why),
         0);
     strbuf_init(&out, 4096);
     forward_interim_head(&h, &out);
@@ -389,7 +391,7 @@ static void test_request_id(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: h\r\nx-request-id: %s\r\n\r\n",
                  rows[i].in);
-        assert_int_equal(head_parse_request(str_from(text), HEAD_FIELDS_MAX, &h, &why), 0);
+        assert_int_equal(head_parse_request(str_from(text), 0, HEAD_LIMITS_MOST, &h, &why), 0);
         assert_int_equal(forward_request_id(&h, &rng, id), rows[i].kept);
         if (rows[i].kept)
             assert_string_equal(id, rows[i].in);

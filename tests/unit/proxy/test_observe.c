@@ -404,7 +404,9 @@ static void head_for(const char *type, struct head *ret)
         snprintf(text, sizeof(text),
                  "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n", type);
 
-    assert_int_equal(head_parse_response((struct str){text, (size_t)n}, false, ret, &why), 0);
+    assert_int_equal(
+        head_parse_response((struct str){text, (size_t)n}, 0, HEAD_LIMITS_MOST, false, ret, &why),
+        0);
 }
 
 static struct observe *open_stream(enum stream_protocol protocol, const char *type)
@@ -569,7 +571,9 @@ static void test_heads(void **state)
         const char *why;
         bool unseen = !heads[i].unseen;
         int n = snprintf(text, sizeof(text), "%s\r\n", heads[i].head);
-        assert_int_equal(head_parse_response((struct str){text, (size_t)n}, false, &h, &why), 0);
+        assert_int_equal(head_parse_response((struct str){text, (size_t)n}, 0, HEAD_LIMITS_MOST,
+                                             false, &h, &why),
+                         0);
         struct observe *o = observe_new(PROTOCOL_AUTO, &h, &unseen);
         if ((o != NULL) != heads[i].stream || unseen != heads[i].unseen)
             fail_msg("%s: stream %d, unseen %d", heads[i].name, o != NULL, unseen);
