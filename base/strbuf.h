@@ -25,14 +25,21 @@ void strbuf_deinit(struct strbuf *);
 void strbuf_reset(struct strbuf *); /* keeps the memory */
 /* Makes room for that many bytes more. False, and `overflow`: there will be none. */
 bool strbuf_reserve(struct strbuf *, size_t more);
+/* Appends `more` bytes for the caller to fill at once. NULL: there is no room. */
+static inline char *strbuf_grow(struct strbuf *b, size_t more)
+{
+    if ((b->overflow || more >= b->cap - b->len) && !strbuf_reserve(b, more))
+        return NULL;
+    b->len += more;
+    return b->ptr + b->len - more;
+}
 static inline bool strbuf_add(struct strbuf *b, struct str s)
 {
-    if ((b->overflow || s.len >= b->cap - b->len) && !strbuf_reserve(b, s.len))
-        return false;
-    if (s.len > 0)
-        memcpy(b->ptr + b->len, s.ptr, s.len);
-    b->len += s.len;
-    return true;
+    char *to = strbuf_grow(b, s.len);
+
+    if (to != NULL && s.len > 0)
+        memcpy(to, s.ptr, s.len);
+    return to != NULL;
 }
 static inline bool strbuf_add_char(struct strbuf *b, char c)
 {

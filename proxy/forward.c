@@ -74,11 +74,19 @@ static bool traceparent_valid(struct str v)
     return lower_hex((struct str){v.ptr + 53, 2}, &zero);
 }
 
+static inline char *put(char *to, struct str s)
+{
+    memcpy(to, s.ptr, s.len);
+    return to + s.len;
+}
+
+/* `name` with its colon and space. */
 static inline void add_field(struct str name, struct str value, struct strbuf *out)
 {
-    strbuf_add(out, name);
-    strbuf_add(out, value);
-    strbuf_add(out, STR("\r\n"));
+    char *to = strbuf_grow(out, name.len + value.len + 2);
+
+    if (to != NULL)
+        put(put(put(to, name), value), STR("\r\n"));
 }
 
 /* The policy sets or removes this header, so that the client's own does not pass. */
@@ -209,18 +217,28 @@ static void add_own(const struct forward_request *r, struct strbuf *out)
     }
 }
 
+static void add_request_line(const struct head *h, struct strbuf *out)
+{
+    char *to = strbuf_grow(out, h->method.len + 1 + h->path.len + h->query.len + 11);
+
+    if (to == NULL)
+        return;
+    to = put(put(to, h->method), STR(" "));
+    put(put(put(to, h->path), h->query), STR(" HTTP/1.1\r\n"));
+}
+
 static void add_host(const struct forward_request *r, struct strbuf *out, size_t *ret_host_at)
 {
     struct str host = r->head->authority.len > 0 ? r->head->authority : r->authority;
-    enum upstream_host mode = r->upstream == NULL ? UPSTREAM_HOST_PRESERVE : r->upstream->host;
 
-    strbuf_add(out, STR("Host: "));
-    *ret_host_at = mode == UPSTREAM_HOST_ENDPOINT ? out->len : 0;
-    if (mode == UPSTREAM_HOST_NAME)
-        strbuf_add(out, str_from(r->upstream->host_name));
-    else if (mode == UPSTREAM_HOST_PRESERVE)
-        strbuf_add(out, host);
-    strbuf_add(out, STR("\r\n"));
+    *ret_host_at = 0;
+    if (r->upstream != NULL && r->upstream->host == UPSTREAM_HOST_NAME)
+        host = str_from(r->upstream->host_name);
+    if (r->upstream != NULL && r->upstream->host == UPSTREAM_HOST_ENDPOINT) {
+        host = STR("");
+        *ret_host_at = out->len + sizeof("Host: ") - 1;
+    }
+    add_field(STR("Host: "), host, out);
 }
 
 /* Connection and what it names: said to the upstream in our own name. */
@@ -267,11 +285,7 @@ void forward_request_head(const struct forward_request *r, struct strbuf *out, s
     if (trace != NULL && !traceparent_valid(trace->value))
         drop |= 1u << FIELD_TRACEPARENT | 1u << FIELD_TRACESTATE;
 
-    strbuf_add(out, h->method);
-    strbuf_add_char(out, ' ');
-    strbuf_add(out, h->path);
-    strbuf_add(out, h->query);
-    strbuf_add(out, STR(" HTTP/1.1\r\n"));
+    add_request_line(h, out);
     add_host(r, out, ret_host_at);
     add_lines(h, drop, policy_of(r), out);
     if (h->framing == FRAMING_CHUNKED)
@@ -286,13 +300,15 @@ void forward_request_head(const struct forward_request *r, struct strbuf *out, s
 /* A status has three digits: no need for printf on every answer. */
 static void add_status_line(const struct head *h, struct strbuf *out)
 {
-    const char digits[] = {(char)('0' + h->status / 100), (char)('0' + h->status / 10 % 10),
-                           (char)('0' + h->status % 10), ' '};
+    unsigned status = (unsigned)h->status;
+    const char digits[] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10),
+                           (char)('0' + status % 10), ' '};
+    char *to = strbuf_grow(out, 13 + h->reason.len + 2);
 
-    strbuf_add(out, STR("HTTP/1.1 "));
-    strbuf_add(out, (struct str){digits, sizeof(digits)});
-    strbuf_add(out, h->reason);
-    strbuf_add(out, STR("\r\n"));
+    if (to == NULL)
+        return;
+    to = put(put(to, STR("HTTP/1.1 ")), (struct str){digits, sizeof(digits)});
+    put(put(to, h->reason), STR("\r\n"));
 }
 
 static bool passes(const struct head *h, enum field_id id)

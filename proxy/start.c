@@ -67,9 +67,14 @@ static bool idempotent(struct str method)
 static void add_memo(struct exchange *ex, enum exchange_memo which, struct str text, size_t max,
                      struct strbuf *out)
 {
-    ex->memo[which] = (uint16_t)(out->len - ex->head_len);
-    strbuf_add(out, (struct str){text.ptr, text.len < max ? text.len : max});
-    strbuf_add_char(out, '\0');
+    size_t len = text.len < max ? text.len : max;
+    char *to = strbuf_grow(out, len + 1);
+
+    if (to == NULL)
+        return;
+    memcpy(to, text.ptr, len);
+    to[len] = '\0';
+    ex->memo[which] = (uint16_t)(out->len - len - 1 - ex->head_len);
 }
 
 /* The head as it goes out, and behind it what outlives it. False: it is too large. */
