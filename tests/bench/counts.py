@@ -119,9 +119,10 @@ class Counted:
             self.rounds = Rounds(port_of(self.callgrind), listeners, self.callgrind.process.pid,
                                  WARM_CONNECTIONS)
             stack.callback(self.rounds.close)
+            self.callgrind.dump()
             self.rounds.plain("sdk", WARM_CONNECTIONS)
-            threads = self.callgrind.dump()
-            self.worker = max(threads, key=lambda t: threads[t].calls["writev"])
+            threads = self.callgrind.dump()  # of these, the one that had work to do
+            self.worker = max(threads, key=lambda t: threads[t].total())
             self.stack = stack.pop_all()
         return self
 
