@@ -18,7 +18,7 @@ PY        ?= /usr/bin/python3
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: build deps demo test unit sim fuzz-replay docs-check blackbox counts demo-test bench figures \
-        fmt lint docs asan tsan install uninstall clean help unit-bins fuzz fuzz-bins
+        fmt lint docs asan tsan install uninstall clean help unit-bins fuzz fuzz-bins bench-programs
 
 # Sub-makes run on every core, unless the caller already said how many.
 PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$$(nproc))
@@ -32,7 +32,7 @@ PACKAGES := gcc make pkg-config libuv1-dev libcurl4-openssl-dev libjansson-dev l
 LLHTTP_DEV    := libllhttp-dev
 LLHTTP_SOURCE := node-llhttp
 # For `make bench`: unpacked into build/peers, never installed, so that no service starts.
-BENCH_PACKAGES := nginx haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1
+BENCH_PACKAGES := nginx haproxy h2o liblua5.3-0 libopentracing-c-wrapper0 libopentracing1
 # For `make fuzz`, which alone needs clang.
 FUZZ_PACKAGES := clang libclang-rt-dev
 
@@ -245,9 +245,22 @@ lint: ## Check formatting, include arrows, that headers compile alone, cppcheck,
 demo: build ## Watch a healthy version roll out and a failing one be taken back (KEEP=1 leaves it up)
 	@KEEP=$(KEEP) examples/demo/run.sh $(OUT)
 
-bench: build ## Measure CPU per request, rate and latency beside nginx and HAProxy
+# The generator, the origin and the forwarder of the bench: C of ours, no part of `make build`.
+bench_objects = $(patsubst %,$(OUT)/obj/tests/bench/%.o,$(1))
+BENCH_PROGRAMS := $(patsubst %,$(OUT)/bench-%,load origin forward)
+$(OUT)/bench-load: $(call bench_objects,load connection histogram common)
+	$(call link)
+
+$(OUT)/bench-origin $(OUT)/bench-forward: $(OUT)/bench-%: $(call bench_objects,% common)
+	$(call link)
+
+bench-programs: $(BENCH_PROGRAMS)
+
+bench: build ## Measure CPU per request, rate and latency beside HAProxy, nginx and h2o (CASES="b256 tls")
+	+@$(SUB) bench-programs
 	@tests/tools/unpack_peers.sh $(BUILD)/peers $(BENCH_PACKAGES)
-	@$(PY) tests/bench/bench.py --bin $(OUT) --peers $(BUILD)/peers $(BENCH_ARGS)
+	@$(PY) tests/bench/run.py --bin $(OUT) --peers $(BUILD)/peers --out $(BUILD)/bench \
+	    $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(CASES)
 
 STORM := $(OUT)/storm
 $(STORM): $(call objects,tests/figures/storm)

@@ -8,7 +8,7 @@ set -uo pipefail
 
 folder=$1
 shift
-[ ! -e "$folder/.complete" ] || exit 0
+[ "$(cat "$folder/.complete" 2>/dev/null)" != "$*" ] || exit 0
 command -v apt-get >/dev/null || exit 0
 mkdir -p "$folder/debs"
 echo "unpacking $* into $folder"
@@ -17,7 +17,7 @@ if (cd "$folder/debs" && apt-get download -qq "$@" 2>err); then
         dpkg-deb -x "$deb" "$folder" || exit 0
     done
     rm -rf "$folder/debs"
-    touch "$folder/.complete"
+    echo "$*" >"$folder/.complete"
 else
     cat "$folder/debs/err" >&2
     echo "bench: could not download them (make deps or apt-get update may help); going on without"
