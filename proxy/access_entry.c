@@ -7,14 +7,19 @@
 #include "proxy/access_log.h"
 
 /* `,"name":"text"`; nothing when there is none. */
-static void add_text(struct strbuf *b, struct str name, const char *text)
+static void add_str(struct strbuf *b, struct str name, struct str text)
 {
-    if (text == NULL)
+    if (text.ptr == NULL)
         return;
     strbuf_add(b, STR(",\""));
     strbuf_add(b, name);
     strbuf_add(b, STR("\":"));
-    strbuf_add_json(b, str_from(text));
+    strbuf_add_json(b, text);
+}
+
+static void add_text(struct strbuf *b, struct str name, const char *text)
+{
+    add_str(b, name, str_from(text));
 }
 
 static void add_ms(struct strbuf *b, const char *name, int64_t ns)
@@ -44,14 +49,14 @@ void access_entry_write(const struct access_entry *e, struct worker *w)
 
     strbuf_init(&b, ACCESS_LOG_LINE_MAX);
     strbuf_addf(&b, "{\"time\":\"%s\"", wall_to_text(clock_wall(w->shared->clock), when));
-    add_text(&b, STR("request_id"), e->request_id);
+    add_str(&b, STR("request_id"), e->request_id);
     add_text(&b, STR("rollout"), e->rollout);
     add_text(&b, STR("variant"), e->variant);
     add_text(&b, STR("version"), e->version);
     add_text(&b, STR("endpoint"), e->endpoint);
-    add_text(&b, STR("client"), e->client);
-    add_text(&b, STR("method"), e->method);
-    add_text(&b, STR("path"), e->path);
+    add_str(&b, STR("client"), e->client);
+    add_str(&b, STR("method"), e->method);
+    add_str(&b, STR("path"), e->path);
     add_counts(e, &b);
     if (e->queue_ns > 0)
         add_ms(&b, "queue_ms", e->queue_ns);

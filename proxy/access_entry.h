@@ -9,9 +9,9 @@
 #include "proxy/worker.h"
 
 struct access_entry {
-    const char *request_id;                             /* NULL: the head was not read */
+    struct str request_id, client;
+    struct str method, path;                            /* ptr NULL: the head was not read */
     const char *rollout, *variant, *version, *endpoint; /* NULL: no rollout took it */
-    const char *client, *method, *path;                 /* method, path NULL: not read */
     int status;
     const char *result;
     unsigned attempts;

@@ -67,6 +67,7 @@ static struct client *new_client(struct worker *w, int fd)
         (void)uv_ip_name((const struct sockaddr *)&address, peer, sizeof(peer));
     struct client *c = xcalloc(1, sizeof(*c) + strlen(peer) + 1);
     memcpy(c->peer, peer, strlen(peer) + 1);
+    c->peer_len = (uint8_t)strlen(peer);
     c->trusted = known && trust_peer(w->shared->config, (const struct sockaddr *)&address);
     c->worker = w;
     list_init(&c->link);
@@ -344,20 +345,17 @@ void client_answer(struct client *c, const struct forward_error *e, bool keep_al
 void client_log_refusal(struct client *c, const struct head *h, const struct forward_error *e)
 {
     const struct shared *s = c->worker->shared;
-    char method[16] = "", path[256] = "", why[192];
+    const struct str none = {NULL, 0};
+    char why[192];
 
     if (s->access_log == NULL || s->config->access_log.errors != ACCESS_LOG_ERRORS_ALL)
         return;
-    if (h != NULL) {
-        str_copy(method, sizeof(method), h->method);
-        str_copy(path, sizeof(path), h->path);
-    }
     snprintf(why, sizeof(why), "%s: %s", e->code, e->message);
     const struct access_entry entry = {
-        .request_id = e->request_id,
-        .client = c->peer,
-        .method = h == NULL ? NULL : method,
-        .path = h == NULL ? NULL : path,
+        .request_id = str_from(e->request_id),
+        .client = client_peer(c),
+        .method = h == NULL ? none : exchange_cut(MEMO_METHOD, h->method),
+        .path = h == NULL ? none : exchange_cut(MEMO_PATH, h->path),
         .status = e->status,
         .result = result_names[RESULT_REJECTED],
         .error = why,

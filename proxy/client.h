@@ -30,8 +30,14 @@ struct client {
     bool trusted;       /* one of proxy.trusted_proxies: its X-Forwarded-* are believed */
     uint32_t requests;  /* on this connection */
     struct held held;   /* a head that began, or pipelined bytes */
-    char peer[];        /* its address as text */
+    uint8_t peer_len;
+    char peer[]; /* its address as text */
 };
+
+static inline struct str client_peer(const struct client *c)
+{
+    return (struct str){c->peer, c->peer_len};
+}
 
 /* Takes over a descriptor that this listener accepted. */
 void client_accept(struct worker *, size_t listener, int fd);

@@ -74,6 +74,17 @@ static void put_back(struct worker *w, struct exchange *ex)
     w->spare_count++;
 }
 
+struct str exchange_cut(enum exchange_memo which, struct str text)
+{
+    static const uint8_t max[MEMO_COUNT] = {[MEMO_REQUEST_ID] = REQUEST_ID_MAX,
+                                            [MEMO_METHOD] = 15,
+                                            [MEMO_PATH] = 255,
+                                            [MEMO_PEER] = 63,
+                                            [MEMO_UPGRADE] = UPGRADE_MAX};
+
+    return (struct str){text.ptr, text.len < max[which] ? text.len : max[which]};
+}
+
 void exchange_keep(struct exchange *ex, struct str text)
 {
     if (text.len > ex->text_cap) {
@@ -89,10 +100,15 @@ void exchange_slim(struct exchange *ex)
     CHECK(ex->state == EX_RESPONDING || ex->state == EX_TUNNEL);
     if (ex->head_len == 0 || !ex->request.done)
         return;
-    const char *last = exchange_memo(ex, MEMO_COUNT - 1);
-    uint32_t len = ex->memo[MEMO_COUNT - 1] + (uint32_t)strlen(last) + 1;
-    char *memo = xmalloc(len);
-    memcpy(memo, ex->text + ex->head_len, len);
+    uint32_t len = 0;
+    for (int i = 0; i < MEMO_COUNT; i++)
+        len += ex->memo_len[i];
+    char *memo = xmalloc(len), *to = memo;
+    for (int i = 0; i < MEMO_COUNT; i++) {
+        memcpy(to, ex->text + ex->memo_at[i], ex->memo_len[i]);
+        ex->memo_at[i] = (uint32_t)(to - memo);
+        to += ex->memo_len[i];
+    }
     free(ex->text);
     ex->text = memo;
     ex->text_cap = len;
@@ -122,13 +138,14 @@ static void write_access_log(const struct exchange *ex, unsigned result)
 {
     struct worker *w = ex->worker;
     const struct route_version *v = &ex->route->versions[ex->variant];
+    struct str peer = exchange_memo(ex, MEMO_PEER);
     const struct access_entry e = {
         .request_id = exchange_memo(ex, MEMO_REQUEST_ID),
         .rollout = ex->route->policy->name,
         .variant = variant_names[ex->variant],
         .version = v->version,
         .endpoint = ex->endpoint == NO_ENDPOINT ? NULL : v->endpoints[ex->endpoint].authority,
-        .client = exchange_memo(ex, MEMO_PEER),
+        .client = peer.len > 0 ? peer : client_peer(ex->client),
         .method = exchange_memo(ex, MEMO_METHOD),
         .path = exchange_memo(ex, MEMO_PATH),
         .status = ex->status,
@@ -209,7 +226,7 @@ void exchange_answer(struct exchange *ex, unsigned result, const struct failure 
     };
 
     CHECK(ex->state == EX_ATTEMPTING || ex->state == EX_QUEUED);
-    str_copy(request_id, sizeof(request_id), str_from(exchange_memo(ex, MEMO_REQUEST_ID)));
+    str_copy(request_id, sizeof(request_id), exchange_memo(ex, MEMO_REQUEST_ID));
     exchange_note(ex, f->code, f->message);
     ex->status = f->status;
     attempt_release(ex, false);

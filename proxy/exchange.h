@@ -25,17 +25,18 @@
 
 enum exchange_state { EX_ATTEMPTING, EX_QUEUED, EX_RESPONDING, EX_TUNNEL, EX_STATE_COUNT };
 
-/* Texts of the request that outlive its head: for the log, for the answer. */
+/* Texts of the request that outlive its head, cut: for the log, for the answer. */
 enum exchange_memo {
     MEMO_REQUEST_ID,
     MEMO_METHOD,
-    MEMO_PATH,    /* cut */
-    MEMO_PEER,    /* the client's own address, behind trusted proxies too */
-    MEMO_UPGRADE, /* the protocol that is asked for; "" */
+    MEMO_PATH,
+    MEMO_PEER,    /* the client's own address, when it is not the one that connected */
+    MEMO_UPGRADE, /* the protocol that is asked for */
     MEMO_COUNT
 };
 
-enum { FRESH_MAX = 2 }; /* new connections in place of kept ones that broke, for one request */
+enum { UPGRADE_MAX = 23 }; /* bytes of the name of a protocol that can be asked for */
+enum { FRESH_MAX = 2 };    /* new connections in place of kept ones that broke, for one request */
 
 struct exchange {
     struct worker *worker;
@@ -46,11 +47,12 @@ struct exchange {
     struct list wait; /* its queue, while queued */
 
     /* The request. */
-    char *text; /* the head as it is sent upstream, then the memo; reused with the exchange */
+    char *text; /* the head as it is sent upstream, and what the memo has beyond it */
     uint32_t text_cap;
-    uint32_t head_len;         /* of `text`, what is sent */
-    uint32_t host_at;          /* where the endpoint's own Host goes; 0: Host is in the head */
-    uint16_t memo[MEMO_COUNT]; /* where each stands, from head_len on */
+    uint32_t head_len;            /* of `text`, what is sent */
+    uint32_t host_at;             /* where the endpoint's own Host goes; 0: Host is in the head */
+    uint32_t memo_at[MEMO_COUNT]; /* where in `text` each stands */
+    uint8_t memo_len[MEMO_COUNT];
     bool idempotent, to_head, http10, te_trailers, wants_upgrade;
     bool client_keep_alive, half_closed;
     bool body_begun; /* a byte of it came: nobody waits for a 100 any more */
@@ -93,10 +95,11 @@ struct exchange {
     int64_t paused_ns, unread_ns; /* the client is not reading since; and was not before, in sum */
 };
 
-/* What was kept of the request. Lives as long as the exchange, or until exchange_slim. */
-static inline const char *exchange_memo(const struct exchange *ex, enum exchange_memo which)
+/* What was kept of the request; empty: nothing. Lives as long as the exchange, or until
+ * exchange_slim. */
+static inline struct str exchange_memo(const struct exchange *ex, enum exchange_memo which)
 {
-    return ex->text + ex->head_len + ex->memo[which];
+    return (struct str){ex->text + ex->memo_at[which], ex->memo_len[which]};
 }
 
 /* A request head was read; *rest is what came after it. May take body bytes from *rest; what it
@@ -130,7 +133,9 @@ struct failure {
 /* The only function that changes the state. */
 void exchange_enter(struct exchange *, enum exchange_state next);
 struct exchange *exchange_take(struct worker *);
-/* Keeps the head, and the memo behind it: ex->head_len and ex->memo say what is where. */
+/* As much of it as the memo keeps. */
+struct str exchange_cut(enum exchange_memo, struct str);
+/* Keeps the text that ex->head_len and the memo's places are about. */
 void exchange_keep(struct exchange *, struct str text);
 /* Gives back what only sending needed, once nothing more can be sent: a stream may go on for hours.
  * The exchange lives on. */

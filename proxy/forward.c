@@ -115,12 +115,13 @@ static inline field_set only_if(bool wanted, enum field_id id)
     return (field_set)wanted << id;
 }
 
-/* Copies the lines whose ids are not in `drop`, that do not belong to the connection, and that the
- * policy (`u`, for requests) has no opinion about. */
-static void add_lines(const struct head *h, field_set drop, const struct policy_upstream *u,
-                      struct strbuf *out)
+/* Copies `first` (what stands right before the lines, or nothing) and the lines whose ids are not
+ * in `drop`, that do not belong to the connection, and that the policy (`u`, for requests) has no
+ * opinion about. */
+static void add_lines(struct str first, const struct head *h, field_set drop,
+                      const struct policy_upstream *u, struct strbuf *out)
 {
-    struct str run = {NULL, 0};
+    struct str run = first;
 
     for (size_t i = 0; i < h->count; i++) {
         const struct head_field *f = &h->fields[i];
@@ -191,7 +192,7 @@ static const struct policy_upstream *policy_of(const struct forward_request *r)
 }
 
 /* Fields that a proxy says in its own name, unless the policy has other plans for them. */
-static void add_own(const struct forward_request *r, struct strbuf *out)
+static void add_own(const struct forward_request *r, struct strbuf *out, struct forward_places *ret)
 {
     const struct policy_upstream *u = policy_of(r);
     const struct head *h = r->head;
@@ -207,8 +208,10 @@ static void add_own(const struct forward_request *r, struct strbuf *out)
                   r->secure ? STR("https") : STR("http"), out);
     if (!overridden(u, STR("x-forwarded-host")))
         add_claim(r, FIELD_X_FORWARDED_HOST, STR("X-Forwarded-Host: "), h->authority, out);
-    if (!overridden(u, STR("x-request-id")))
+    if (!overridden(u, STR("x-request-id"))) {
+        ret->request_id = out->len + sizeof("X-Request-Id: ") - 1;
         add_field(STR("X-Request-Id: "), r->request_id, out);
+    }
     if (!overridden(u, STR("via")))
         add_via(h, out);
     for (size_t i = 0; u != NULL && i < u->set_header_count; i++) {
@@ -227,18 +230,27 @@ static void add_request_line(const struct head *h, struct strbuf *out)
     put(put(put(to, h->path), h->query), STR(" HTTP/1.1\r\n"));
 }
 
-static void add_host(const struct forward_request *r, struct strbuf *out, size_t *ret_host_at)
+static void add_host(const struct forward_request *r, struct strbuf *out,
+                     struct forward_places *ret)
 {
-    struct str host = r->head->authority.len > 0 ? r->head->authority : r->authority;
+    struct str host = r->head->authority;
 
-    *ret_host_at = 0;
-    if (r->upstream != NULL && r->upstream->host == UPSTREAM_HOST_NAME)
+    if (r->upstream != NULL && r->upstream->host == UPSTREAM_HOST_NAME) {
         host = str_from(r->upstream->host_name);
-    if (r->upstream != NULL && r->upstream->host == UPSTREAM_HOST_ENDPOINT) {
+    } else if (r->upstream != NULL && r->upstream->host == UPSTREAM_HOST_ENDPOINT) {
         host = STR("");
-        *ret_host_at = out->len + sizeof("Host: ") - 1;
+        ret->host = out->len + sizeof("Host: ") - 1;
+    } else if (host.len == 0) {
+        host = str_from(r->authority);
     }
     add_field(STR("Host: "), host, out);
+}
+
+/* The usual request goes on as it came: its line, Host, and what may pass behind it. */
+static bool goes_as_it_came(const struct forward_request *r)
+{
+    return r->head->plain && policy_of(r) == NULL &&
+           (r->upstream == NULL || r->upstream->host == UPSTREAM_HOST_PRESERVE);
 }
 
 /* Connection and what it names: said to the upstream in our own name. */
@@ -269,7 +281,8 @@ bool forward_response_trailers(const struct head *h, bool wanted)
     return h->framing == FRAMING_CHUNKED && !h->nominates && wanted;
 }
 
-void forward_request_head(const struct forward_request *r, struct strbuf *out, size_t *ret_host_at)
+void forward_request_head(const struct forward_request *r, struct strbuf *out,
+                          struct forward_places *ret)
 {
     const struct head *h = r->head;
     const struct head_field *trace = head_get(h, FIELD_TRACEPARENT);
@@ -285,15 +298,23 @@ void forward_request_head(const struct forward_request *r, struct strbuf *out, s
     if (trace != NULL && !traceparent_valid(trace->value))
         drop |= 1u << FIELD_TRACEPARENT | 1u << FIELD_TRACESTATE;
 
-    add_request_line(h, out);
-    add_host(r, out, ret_host_at);
-    add_lines(h, drop, policy_of(r), out);
+    struct str first = {NULL, 0};
+
+    *ret = (struct forward_places){.path = h->method.len + 1};
+    if (goes_as_it_came(r)) {
+        first = (struct str){h->method.ptr, (size_t)(h->fields[0].line.ptr - h->method.ptr)};
+        drop &= ~(1u << FIELD_HOST);
+    } else {
+        add_request_line(h, out);
+        add_host(r, out, ret);
+    }
+    add_lines(first, h, drop, policy_of(r), out);
     if (h->framing == FRAMING_CHUNKED)
         strbuf_add(out, STR("Transfer-Encoding: chunked\r\n"));
     if (h->max_forwards > 0)
         strbuf_addf(out, "Max-Forwards: %" PRId32 "\r\n", h->max_forwards - 1);
     add_connection(r, out);
-    add_own(r, out);
+    add_own(r, out, ret);
     strbuf_add(out, STR("\r\n"));
 }
 
@@ -328,7 +349,7 @@ void forward_response_head(const struct forward_response *r, struct strbuf *out)
                      only_if(r->framing != FRAMING_CHUNKED || !r->trailers, FIELD_TRAILER);
 
     add_status_line(h, out);
-    add_lines(h, drop, NULL, out);
+    add_lines((struct str){NULL, 0}, h, drop, NULL, out);
     if (r->framing == FRAMING_CHUNKED)
         strbuf_add(out, STR("Transfer-Encoding: chunked\r\n"));
     if (r->date.len > 0 && !passes(h, FIELD_DATE))
@@ -355,7 +376,7 @@ void forward_interim_head(const struct head *h, struct strbuf *out)
         1u << FIELD_CONTENT_LENGTH | 1u << FIELD_TRAILER | 1u << FIELD_X_SLUICE_VERSION;
 
     add_status_line(h, out);
-    add_lines(h, drop, NULL, out);
+    add_lines((struct str){NULL, 0}, h, drop, NULL, out);
     strbuf_add(out, STR("\r\n"));
 }
 

@@ -23,8 +23,8 @@ bool forward_request_id(const struct head *, struct rng *, char to[static REQUES
 
 struct forward_request {
     const struct head *head;
-    struct str peer;      /* the address that connected */
-    struct str authority; /* Host for clients that sent none */
+    struct str peer;       /* the address that connected */
+    const char *authority; /* Host for clients that sent none */
     struct str request_id;
     const struct policy_upstream *upstream; /* host mode, headers to set and remove; NULL: as is */
     bool secure;                            /* the client's side is TLS */
@@ -32,12 +32,17 @@ struct forward_request {
     bool upgrade;      /* passes Connection: Upgrade and Upgrade on (only where head->upgrade) */
     bool plain_stream; /* Accept-Encoding is left out, so that a stream can be looked at */
 };
-/* The head for the upstream, appended to `out`. A valid traceparent passes as it came (sluice adds
- * no span of its own); an invalid one is dropped together with tracestate, as W3C Trace Context
- * asks.
- * With upstream.host = endpoint the value of Host is left out and *ret_host_at is where in `out` it
- * belongs; otherwise *ret_host_at is 0. */
-void forward_request_head(const struct forward_request *, struct strbuf *out, size_t *ret_host_at);
+/* Where in the head these begin. 0: it does not have them. */
+struct forward_places {
+    size_t path;
+    size_t host; /* where the value of Host belongs, which upstream.host = endpoint leaves out */
+    size_t request_id;
+};
+/* The head for the upstream, appended to `out`, which is empty. A valid traceparent passes as it
+ * came (sluice adds no span of its own); an invalid one is dropped together with tracestate, as W3C
+ * Trace Context asks. */
+void forward_request_head(const struct forward_request *, struct strbuf *out,
+                          struct forward_places *ret);
 
 /* Whether a chunked request's trailer fields pass (else body.drop_trailers). */
 bool forward_request_trailers(const struct head *request);

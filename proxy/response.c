@@ -170,7 +170,7 @@ static void respond(struct exchange *ex, const struct head *h, struct str rest)
     struct forward_response r = {
         .head = h,
         .version = str_from(ex->route->versions[ex->variant].version),
-        .request_id = str_from(exchange_memo(ex, MEMO_REQUEST_ID)),
+        .request_id = exchange_memo(ex, MEMO_REQUEST_ID),
         .date = worker_date(w),
         .framing = ex->response_as,
         .trailers = !ex->response.drop_trailers,
@@ -215,7 +215,7 @@ static void switch_protocols(struct exchange *ex, const struct head *h, struct s
     struct held held = ex->up->held; /* `rest` may lie in it */
 
     if (!ex->wants_upgrade || !h->upgrade ||
-        !str_ieq(str_from(exchange_memo(ex, MEMO_UPGRADE)), h->upgrade_protocol)) {
+        !str_ieq(exchange_memo(ex, MEMO_UPGRADE), h->upgrade_protocol)) {
         malformed(ex, "it switches to a protocol that nobody asked for");
         return;
     }

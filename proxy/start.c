@@ -7,8 +7,6 @@
 #include "proxy/split.h"
 #include "proxy/trust.h"
 
-enum { UPGRADE_MAX = 23 };
-
 /* An answer without an exchange. Such requests are logged when errors are. */
 static void answer_unrouted(struct client *c, const struct head *h, const struct failure *f)
 {
@@ -63,34 +61,33 @@ static bool idempotent(struct str method)
     return false;
 }
 
-/* Texts in the order of enum exchange_memo, each cut to its maximum and ended by a NUL. */
-static void add_memo(struct exchange *ex, enum exchange_memo which, struct str text, size_t max,
+/* The memo has it where it stands in the text. */
+static void remember_at(struct exchange *ex, enum exchange_memo which, size_t at, struct str text)
+{
+    ex->memo_at[which] = (uint32_t)at;
+    ex->memo_len[which] = (uint8_t)exchange_cut(which, text).len;
+}
+
+/* The memo has it behind the head. */
+static void remember(struct exchange *ex, enum exchange_memo which, struct str text,
                      struct strbuf *out)
 {
-    size_t len = text.len < max ? text.len : max;
-    char *to = strbuf_grow(out, len + 1);
-
-    if (to == NULL)
-        return;
-    memcpy(to, text.ptr, len);
-    to[len] = '\0';
-    ex->memo[which] = (uint16_t)(out->len - len - 1 - ex->head_len);
+    remember_at(ex, which, out->len, text);
+    strbuf_add(out, exchange_cut(which, text));
 }
 
 /* The head as it goes out, and behind it what outlives it. False: it is too large. */
 static bool write_text(struct exchange *ex, const struct head *h)
 {
-    enum { METHOD_BYTES = 15, PATH_BYTES = 255, PEER_BYTES = 63 };
     struct client *c = ex->client;
     struct worker *w = ex->worker;
     struct strbuf *out = &w->scratch;
-    struct str peer = str_from(c->peer);
     char request_id[REQUEST_ID_MAX + 1];
     bool given = forward_request_id(h, &w->rng, request_id);
     struct forward_request r = {
         .head = h,
-        .peer = peer,
-        .authority = str_from(ex->route->versions[VARIANT_STABLE].endpoints[0].authority),
+        .peer = client_peer(c),
+        .authority = ex->route->versions[VARIANT_STABLE].endpoints[0].authority,
         .request_id = {request_id, given ? strlen(request_id) : REQUEST_ID_BYTES},
         .secure = stream_is_secure(&c->stream),
         .trusted = c->trusted,
@@ -98,19 +95,22 @@ static bool write_text(struct exchange *ex, const struct head *h)
         .upgrade = ex->wants_upgrade,
         .plain_stream = h->accepts_event_stream && ex->route->policy->protocol != PROTOCOL_PLAIN,
     };
-    size_t host_at;
+    struct forward_places at;
 
     strbuf_reset(out);
-    forward_request_head(&r, out, &host_at);
+    forward_request_head(&r, out, &at);
     ex->head_len = (uint32_t)out->len;
-    ex->host_at = (uint32_t)host_at;
-    add_memo(ex, MEMO_REQUEST_ID, r.request_id, REQUEST_ID_MAX, out);
-    add_memo(ex, MEMO_METHOD, h->method, METHOD_BYTES, out);
-    add_memo(ex, MEMO_PATH, h->path, PATH_BYTES, out);
+    ex->host_at = (uint32_t)at.host;
+    remember_at(ex, MEMO_METHOD, 0, h->method);
+    remember_at(ex, MEMO_PATH, at.path, h->path);
+    if (at.request_id > 0)
+        remember_at(ex, MEMO_REQUEST_ID, at.request_id, r.request_id);
+    else
+        remember(ex, MEMO_REQUEST_ID, r.request_id, out);
     if (c->trusted)
-        peer = trust_client(w->shared->config, h, peer);
-    add_memo(ex, MEMO_PEER, peer, PEER_BYTES, out);
-    add_memo(ex, MEMO_UPGRADE, ex->wants_upgrade ? h->upgrade_protocol : STR(""), UPGRADE_MAX, out);
+        remember(ex, MEMO_PEER, trust_client(w->shared->config, h, r.peer), out);
+    if (ex->wants_upgrade)
+        remember(ex, MEMO_UPGRADE, h->upgrade_protocol, out);
     if (out->overflow) /* never a part of a head */
         return false;
     exchange_keep(ex, strbuf_str(out));

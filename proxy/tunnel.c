@@ -38,7 +38,7 @@ void tunnel_begin(struct exchange *ex, const struct head *h, struct str rest)
     struct forward_response r = {
         .head = h,
         .version = str_from(ex->route->versions[ex->variant].version),
-        .request_id = str_from(exchange_memo(ex, MEMO_REQUEST_ID)),
+        .request_id = exchange_memo(ex, MEMO_REQUEST_ID),
         .framing = FRAMING_NONE,
         .upgrade = true,
     };

@@ -190,10 +190,10 @@ static void check_again(const struct head *h, struct str sent)
 
 static void forward(const struct head *h, size_t variant, struct strbuf *out)
 {
-    size_t host_at;
+    struct forward_places at;
     struct forward_request r = {.head = h,
                                 .peer = STR("192.0.2.1"),
-                                .authority = STR("up:1"),
+                                .authority = "up:1",
                                 .request_id = STR("id"),
                                 .upstream = variant % 5 == 4 ? NULL : &upstreams[variant % 5],
                                 .secure = variant & 1,
@@ -203,15 +203,15 @@ static void forward(const struct head *h, size_t variant, struct strbuf *out)
     struct strbuf head;
 
     strbuf_init(&head, OUT_MAX);
-    forward_request_head(&r, &head, &host_at);
-    CHECK((host_at > 0) == (r.upstream == &upstreams[1]));
+    forward_request_head(&r, &head, &at);
+    CHECK((at.host > 0) == (r.upstream == &upstreams[1]));
     struct str text = strbuf_str(&head);
-    strbuf_add(out, (struct str){text.ptr, host_at});
-    if (host_at > 0) {
-        CHECK(str_ends_with((struct str){text.ptr, host_at}, STR("\r\nHost: ")));
+    strbuf_add(out, (struct str){text.ptr, at.host});
+    if (at.host > 0) {
+        CHECK(str_ends_with((struct str){text.ptr, at.host}, STR("\r\nHost: ")));
         strbuf_add(out, STR("10.0.0.1:9001"));
     }
-    strbuf_add(out, (struct str){text.ptr + host_at, text.len - host_at});
+    strbuf_add(out, (struct str){text.ptr + at.host, text.len - at.host});
     CHECK(!out->overflow && !head.overflow);
     strbuf_deinit(&head);
 }

@@ -59,18 +59,16 @@ static void test_requests(void **state)
     struct head h;
     struct strbuf out;
     const char *why;
-    size_t host_at;
+    struct forward_places at;
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
         assert_int_equal(
             head_parse_request(str_from(requests[i].in), 0, HEAD_LIMITS_MOST, &h, &why), 0);
         strbuf_init(&out, 4096);
-        struct forward_request r = {.head = &h,
-                                    .peer = STR("192.0.2.1"),
-                                    .authority = STR("up:9"),
-                                    .request_id = STR("id")};
-        forward_request_head(&r, &out, &host_at);
+        struct forward_request r = {
+            .head = &h, .peer = STR("192.0.2.1"), .authority = "up:9", .request_id = STR("id")};
+        forward_request_head(&r, &out, &at);
         assert_string_equal(strbuf_cstr(&out), requests[i].out);
         strbuf_deinit(&out);
     }
@@ -221,7 +219,7 @@ static void test_variants(void **state)
     struct head h;
     struct strbuf out;
     const char *why;
-    size_t host_at;
+    struct forward_places at;
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(variants); i++) {
@@ -230,15 +228,15 @@ static void test_variants(void **state)
         struct forward_request r = variants[i].r;
         r.head = &h;
         r.peer = STR("192.0.2.1");
-        r.authority = STR("up:9");
+        r.authority = "up:9";
         r.request_id = STR("id");
         strbuf_init(&out, 4096);
-        forward_request_head(&r, &out, &host_at);
+        forward_request_head(&r, &out, &at);
         if (strcmp(strbuf_cstr(&out), variants[i].out) != 0)
             print_error("%s:\n", variants[i].name);
         assert_string_equal(strbuf_cstr(&out), variants[i].out);
         const char *before = variants[i].host_before;
-        assert_int_equal(host_at, before == NULL ? 0 : strlen(before));
+        assert_int_equal(at.host, before == NULL ? 0 : strlen(before));
         strbuf_deinit(&out);
     }
 }
