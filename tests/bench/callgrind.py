@@ -100,8 +100,8 @@ def by_written_function(lines):
                 texts[source] = []
         name = ""
         for text in reversed(texts[source][:at]):
-            heading = re.match(r"[a-z][\w \t*]*?\b(\w+)\(", text)
-            if heading:
+            heading = re.match(r"[a-z_][\w \t*]*?\b(\w+) ?\(", text)
+            if heading and heading[1] != "__attribute__":
                 name = heading[1]
                 break
         found[os.path.basename(source), name] += instructions

@@ -26,7 +26,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from callgrind import CLOCK, Callgrind, Failure, Profile, by_written_function  # noqa: E402
 from rounds import Rounds  # noqa: E402
 
-REQUESTS, EVENTS = 8000, 4000
+REQUESTS, EVENTS = 14000, 4000
 CONNECTIONS = 128  # in lock-step
 SLICE = 16  # rounds
 # More than that when warming up, so that the pool has a connection to spare for each version
