@@ -46,12 +46,9 @@ struct criterion_report {
     double no_harm;           /* logM(p0) of this step's requests, undecided ones taken as
                                   bad; 0 while the share is not below p0. TEST_MAX only */
     double no_harm_threshold; /* log(1 / beta) */
-    uint64_t requests_more;   /* if none of the next are bad: requests until no-harm; 0 = shown */
-    /* this step, settled and in flight: */
-    uint64_t requests[VARIANT_COUNT], bad[VARIANT_COUNT];
-    double value[VARIANT_COUNT], lower[VARIANT_COUNT], upper[VARIANT_COUNT]; /* share of bad with
-                              its time-uniform interval, wrong with probability 2 beta
-                              at most; value = -1 without requests */
+    /* this step, settled and in flight; analysis/bounds.h says what they allow the share to be */
+    uint64_t requests[VARIANT_COUNT], bad[VARIANT_COUNT], pending[VARIANT_COUNT];
+    double value[VARIANT_COUNT]; /* share of bad; -1 without requests */
 };
 
 struct analysis_report {

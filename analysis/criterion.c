@@ -7,11 +7,10 @@
 
 #include <math.h>
 
+#include "analysis/bounds.h"
 #include "base/check.h"
 
-/* The prior of a display interval that has no limit of its own: leans to shares below 1/200. */
-#define DISPLAY_SHARE (1.0 / 200)
-#define LOG_E_FLOOR   (-1e9)
+#define LOG_E_FLOOR (-1e9)
 
 const char *const verdict_names[VERDICT_COUNT] = {
     [VERDICT_UNDECIDED] = "undecided",
@@ -24,10 +23,12 @@ void criterion_init(struct criterion *c, const struct policy_criterion *policy, 
                     const struct sequential_plan *plan)
 {
     *c = (struct criterion){.policy = policy, .index = index};
-    if (policy->test == TEST_MAX)
+    if (policy->test == TEST_MAX) {
         sequential_abs(policy->p0, &c->factors);
-    else
+        sequential_limit(policy->p0, &c->limit);
+    } else {
         sequential_rel(policy->ratio, policy->delta, 0, &c->factors);
+    }
     ring_init(&c->ring, c->factors.points, sequential_cap(plan, c->factors.points));
 }
 
@@ -88,12 +89,6 @@ void criterion_sum_add(struct criterion_sum *sum, const struct slot_counts *coun
     sum->pending += slot_counts_pending(counts, criterion);
 }
 
-/* Of the samples, those whose end is known. */
-static uint64_t decided(const struct criterion_sum *sum)
-{
-    return sum->sample - sum->bad > sum->pending ? sum->sample - sum->pending : sum->bad;
-}
-
 void prefixes_add(struct prefixes *p, const struct slot_counts *canary, size_t criterion)
 {
     struct criterion_sum *sum = &p->sum;
@@ -107,50 +102,27 @@ void prefixes_add(struct prefixes *p, const struct slot_counts *canary, size_t c
     p->at[level].bad = bad < sum->sample ? bad : sum->sample;
 }
 
-/* The best evidence that the share is below p0; 0 while no prefix is below it at all. */
-static double best_no_harm(const struct prefixes *p, double p0)
+/* The best evidence that the share is below the limit; 0 while no prefix is below it at all. */
+static double best_no_harm(const struct prefixes *p, const struct sequential_limit *limit)
 {
     double best = 0;
     for (size_t i = 0; i < PREFIX_LEVELS; i++) {
         uint64_t n = p->at[i].sample, bad = p->at[i].bad;
-        if ((double)bad < (double)n * p0)
-            best = fmax(best, sequential_log_m(sequential_prior(p0), n, bad, p0));
+        if ((double)bad < (double)n * limit->p0)
+            best = fmax(best, sequential_limit_log_m(limit, n, bad));
     }
     return best;
 }
 
-static void report_no_harm(const struct criterion *c, const struct criterion_view *view,
-                           struct criterion_report *ret)
-{
-    const struct criterion_sum *sum = &view->canary->sum;
-    double p0 = c->policy->p0;
-    ret->no_harm_threshold = log(1 / view->beta);
-    ret->no_harm = best_no_harm(view->canary, p0);
-    if (ret->no_harm >= ret->no_harm_threshold)
-        return;
-    uint64_t more = sequential_requests_more(decided(sum), sum->bad, p0, view->beta);
-    ret->requests_more = more > 0 ? more : 1; /* they are there, but not yet in a row */
-}
-
 /* --- the report ---------------------------------------------------------------------------- */
 
-static void report_share(const struct criterion *c, const struct criterion_view *view,
-                         enum variant v, const struct criterion_sum *sum,
+static void report_share(enum variant v, const struct criterion_sum *sum,
                          struct criterion_report *ret)
 {
-    /* The bound that no-harm rests on has a prior that leans to small shares; far above them it
-     * knows little. One that leans nowhere, at half of beta, bounds what is left: together they
-     * miss with probability 2 beta at most. */
-    const struct sequential_prior flat = {.a = 0.5, .b = 0.5};
-    struct sequential_prior prior =
-        sequential_prior(c->policy->test == TEST_MAX ? c->policy->p0 : DISPLAY_SHARE);
     ret->requests[v] = sum->sample;
     ret->bad[v] = sum->bad;
+    ret->pending[v] = sum->pending;
     ret->value[v] = sum->sample > 0 ? (double)sum->bad / (double)sum->sample : -1;
-    /* Requests in flight may turn out either way: they count where they widen the interval. */
-    ret->lower[v] = sequential_lower(flat, sum->sample, sum->bad, view->beta / 2);
-    ret->upper[v] = fmin(sequential_upper(prior, decided(sum), sum->bad, view->beta),
-                         sequential_upper(flat, decided(sum), sum->bad, view->beta / 2));
 }
 
 static bool has_data(const struct criterion *c, const struct criterion_view *view,
@@ -161,19 +133,6 @@ static bool has_data(const struct criterion *c, const struct criterion_view *vie
     /* At full weight there is no stable to compare with; its evidence stands where it was. */
     return c->policy->test == TEST_MAX || view->weight_bp >= WEIGHT_FULL_BP ||
            r->requests[VARIANT_STABLE] > 0;
-}
-
-/* Both bounds hold at all times at once, and neither knows the burst guard: what they exclude is
- * not stepped up, whether or not the guard lets it be taken back yet. */
-static bool is_suspect(const struct criterion *c, const struct criterion_report *r)
-{
-    if (r->requests[VARIANT_CANARY] == 0)
-        return false;
-    if (c->policy->test == TEST_MAX)
-        return r->lower[VARIANT_CANARY] > c->policy->p0;
-    return r->requests[VARIANT_STABLE] > 0 &&
-           r->lower[VARIANT_CANARY] >
-               c->policy->ratio * r->upper[VARIANT_STABLE] + c->policy->delta;
 }
 
 /* No sign of an increase, among so many requests that one would show. At full weight there is
@@ -208,10 +167,14 @@ void criterion_report(const struct criterion *c, const struct criterion_view *vi
     *ret = (struct criterion_report){0};
     ret->log_e = criterion_log_e(c);
     ret->threshold = log((double)view->criteria / view->alpha);
-    report_share(c, view, VARIANT_STABLE, view->stable, ret);
-    report_share(c, view, VARIANT_CANARY, &view->canary->sum, ret);
-    if (c->policy->test == TEST_MAX)
-        report_no_harm(c, view, ret);
-    ret->suspect = is_suspect(c, ret);
+    report_share(VARIANT_STABLE, view->stable, ret);
+    report_share(VARIANT_CANARY, &view->canary->sum, ret);
+    if (c->policy->test == TEST_MAX) {
+        ret->no_harm_threshold = log(1 / view->beta);
+        ret->no_harm = best_no_harm(view->canary, &c->limit);
+    }
+    /* The bounds hold at all times at once, and do not know the burst guard: what they exclude is
+     * not stepped up, whether or not the guard lets it be taken back yet. */
+    ret->suspect = bounds_are_beyond(c->policy, view->beta, ret);
     ret->verdict = judge(c, view, ret);
 }

@@ -18,7 +18,8 @@ struct criterion {
     size_t index;     /* in slot_counts */
     struct ring ring; /* one slot for each of the window */
     struct sequential_factors factors;
-    uint32_t factors_bp; /* the weight they hold for (TEST_MAX_INCREASE) */
+    uint32_t factors_bp;           /* the weight they hold for (TEST_MAX_INCREASE) */
+    struct sequential_limit limit; /* TEST_MAX */
 };
 
 void criterion_init(struct criterion *, const struct policy_criterion *, size_t index,

@@ -116,6 +116,24 @@ static double marginal(struct sequential_prior prior, double n, double bad)
     return log_beta(prior.a + bad, prior.b + n - bad) - log_beta(prior.a, prior.b);
 }
 
+void sequential_limit(double p0, struct sequential_limit *ret)
+{
+    ret->prior = sequential_prior(p0);
+    ret->p0 = p0;
+    ret->log_beta = log_beta(ret->prior.a, ret->prior.b);
+    ret->log_p = log(p0);
+    ret->log_not_p = log1p(-p0);
+}
+
+double sequential_limit_log_m(const struct sequential_limit *l, uint64_t n, uint64_t bad)
+{
+    double sn = (double)n, sb = (double)bad;
+    double marginal = log_beta(l->prior.a + sb, l->prior.b + sn - sb) - l->log_beta;
+    double of_bad = bad > 0 ? sb * l->log_p : 0;
+
+    return marginal - (of_bad + (n > bad ? (sn - sb) * l->log_not_p : 0));
+}
+
 /* bad log p + (n - bad) log(1 - p), where 0 log 0 = 0. */
 static double log_likelihood(double n, double bad, double p)
 {
@@ -183,4 +201,28 @@ double sequential_lower(struct sequential_prior prior, uint64_t n, uint64_t bad,
 double sequential_upper(struct sequential_prior prior, uint64_t n, uint64_t bad, double beta)
 {
     return n == 0 || bad == n ? 1 : interval_end(prior, n, bad, beta, 1);
+}
+
+/* logM is smallest at the observed share and grows to both sides. */
+static bool is_outside(struct sequential_prior prior, uint64_t n, uint64_t bad, double beta,
+                       double p)
+{
+    return log_likelihood((double)n, (double)bad, p) <=
+           marginal(prior, (double)n, (double)bad) - log(1 / beta);
+}
+
+bool sequential_is_above(struct sequential_prior prior, uint64_t n, uint64_t bad, double beta,
+                         double p)
+{
+    if (n == 0 || bad == 0 || p <= 0)
+        return n > 0 && bad > 0;
+    return p < (double)bad / (double)n && is_outside(prior, n, bad, beta, p);
+}
+
+bool sequential_is_below(struct sequential_prior prior, uint64_t n, uint64_t bad, double beta,
+                         double p)
+{
+    if (n == 0 || bad == n || p >= 1)
+        return n > 0 && bad < n;
+    return p > (double)bad / (double)n && is_outside(prior, n, bad, beta, p);
 }

@@ -73,6 +73,15 @@ struct sequential_prior sequential_prior(double p0); /* (1/2, 1/p0) */
 
 /* Evidence against the share being p, from `bad` of n. Two-sided: large on either side of p. */
 double sequential_log_m(struct sequential_prior, uint64_t n, uint64_t bad, double p);
+/* Both with what depends on the limit alone computed once, for a limit that is asked about often.
+ */
+struct sequential_limit {
+    struct sequential_prior prior;
+    double p0, log_beta, log_p, log_not_p;
+};
+void sequential_limit(double p0, struct sequential_limit *ret);
+/* sequential_log_m(sequential_prior(p0), n, bad, p0), to the bit. */
+double sequential_limit_log_m(const struct sequential_limit *, uint64_t n, uint64_t bad);
 /* True when bad < n p0 and logM(p0) >= log(1/beta): the share was shown to be below p0. */
 bool sequential_no_harm(uint64_t n, uint64_t bad, double p0, double beta);
 /* How many more requests, none bad, until sequential_no_harm; 0 = it holds now. */
@@ -80,5 +89,8 @@ uint64_t sequential_requests_more(uint64_t n, uint64_t bad, double p0, double be
 /* The ends of {p: logM(p) < log(1/beta)}: 0 and 1 without requests. */
 double sequential_lower(struct sequential_prior, uint64_t n, uint64_t bad, double beta);
 double sequential_upper(struct sequential_prior, uint64_t n, uint64_t bad, double beta);
+/* Whether the lower end is above p, or the upper end below it, without looking for the end. */
+bool sequential_is_above(struct sequential_prior, uint64_t n, uint64_t bad, double beta, double p);
+bool sequential_is_below(struct sequential_prior, uint64_t n, uint64_t bad, double beta, double p);
 
 #endif

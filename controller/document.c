@@ -65,6 +65,7 @@ static json_t *next(const struct engine *e)
     json_t *o = json_object();
 
     rollout_next(e->policy, &e->state, &e->report, &n);
+    uint64_t left = n.evidence_missing ? rollout_evidence_left(e->policy, &e->report) : 0;
     json_object_set_new(o, "action", json_text(action_names[n.action]));
     json_object_set_new(o, "weight", json_percent(n.weight_bp));
     json_object_set_new(o, "hold_seconds_left", json_seconds(n.hold_left_ns));
@@ -72,9 +73,7 @@ static json_t *next(const struct engine *e)
     json_object_set_new(o, "requests_needed", count(n.requests_needed));
     json_object_set_new(o, "evidence_needed", json_boolean(n.evidence_needed));
     json_object_set_new(o, "evidence_requests_left",
-                        n.evidence_missing && n.evidence_requests_left == 0
-                            ? json_null()
-                            : count(n.evidence_requests_left));
+                        n.evidence_missing && left == 0 ? json_null() : count(left));
     json_object_set_new(o, "approval", json_boolean(n.approval));
     json_object_set_new(o, "text", json_text(document_next_text(e, &n, text)));
     return o;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "analysis/bounds.h"
 #include "base/clock.h"
 
 json_t *json_number(double x)
@@ -72,14 +73,24 @@ static const char *metric_name(enum criterion_metric metric)
     return NULL;
 }
 
-static json_t *stable_side(const struct policy_criterion *c, const struct criterion_report *r,
-                           const struct evidence_latency *latency)
+static void add_shares(json_t *o, const struct policy *policy, const struct analysis_report *report,
+                       size_t index, enum variant v)
 {
+    struct bounds b = bounds_of(policy, report, index, v);
+
+    json_object_set_new(o, "value", share(report->criteria[index].value[v]));
+    json_object_set_new(o, "lower", share(b.lower));
+    json_object_set_new(o, "upper", share(b.upper));
+}
+
+static json_t *stable_side(const struct policy *policy, const struct analysis_report *report,
+                           size_t index, const struct evidence_latency *latency)
+{
+    const struct policy_criterion *c = &policy->analysis.criteria[index];
+    const struct criterion_report *r = &report->criteria[index];
     json_t *o = json_object();
 
-    json_object_set_new(o, "value", share(r->value[VARIANT_STABLE]));
-    json_object_set_new(o, "lower", share(r->lower[VARIANT_STABLE]));
-    json_object_set_new(o, "upper", share(r->upper[VARIANT_STABLE]));
+    add_shares(o, policy, report, index, VARIANT_STABLE);
     json_object_set_new(o, "requests", json_integer((json_int_t)r->requests[VARIANT_STABLE]));
     json_object_set_new(o, "bad", json_integer((json_int_t)r->bad[VARIANT_STABLE]));
     if (c->metric == METRIC_LATENCY)
@@ -87,9 +98,20 @@ static json_t *stable_side(const struct policy_criterion *c, const struct criter
     return o;
 }
 
-static json_t *criterion(const struct policy_criterion *c, const struct criterion_report *r,
-                         const struct evidence_latency *latency)
+static json_t *requests_more(const struct policy *policy, const struct analysis_report *report,
+                             size_t index)
 {
+    if (policy->analysis.criteria[index].test != TEST_MAX)
+        return json_null();
+    uint64_t more = bounds_requests_more(policy, report, index);
+    return more < INT64_MAX ? json_integer((json_int_t)more) : json_null();
+}
+
+static json_t *criterion(const struct policy *policy, const struct analysis_report *report,
+                         size_t index, const struct evidence_latency *latency)
+{
+    const struct policy_criterion *c = &policy->analysis.criteria[index];
+    const struct criterion_report *r = &report->criteria[index];
     json_t *o = json_object();
 
     json_object_set_new(o, "name", json_text(c->name));
@@ -98,9 +120,7 @@ static json_t *criterion(const struct policy_criterion *c, const struct criterio
     json_object_set_new(o, "variant", json_text(variant_names[VARIANT_CANARY]));
     json_object_set_new(o, "quantile",
                         c->metric == METRIC_LATENCY ? json_number(c->quantile) : json_null());
-    json_object_set_new(o, "value", share(r->value[VARIANT_CANARY]));
-    json_object_set_new(o, "lower", share(r->lower[VARIANT_CANARY]));
-    json_object_set_new(o, "upper", share(r->upper[VARIANT_CANARY]));
+    add_shares(o, policy, report, index, VARIANT_CANARY);
     json_object_set_new(o, "limit", json_number(c->test == TEST_MAX ? c->p0 : c->limit));
     if (c->metric == METRIC_LATENCY) {
         json_object_set_new(o, "limit_ms", json_number((double)c->limit_ns / (double)NS_PER_MS));
@@ -115,11 +135,8 @@ static json_t *criterion(const struct policy_criterion *c, const struct criterio
     json_object_set_new(o, "no_harm", absolute ? evidence(r->no_harm) : json_null());
     json_object_set_new(o, "no_harm_threshold",
                         absolute ? json_number(r->no_harm_threshold) : json_null());
-    json_object_set_new(o, "requests_more",
-                        absolute && r->requests_more < INT64_MAX
-                            ? json_integer((json_int_t)r->requests_more)
-                            : json_null());
-    json_object_set_new(o, "stable", stable_side(c, r, latency));
+    json_object_set_new(o, "requests_more", requests_more(policy, report, index));
+    json_object_set_new(o, "stable", stable_side(policy, report, index, latency));
     return o;
 }
 
@@ -129,8 +146,7 @@ json_t *evidence_json_criteria(const struct policy *policy, const struct analysi
     json_t *all = json_array();
 
     for (size_t i = 0; i < report->count; i++)
-        json_array_append_new(
-            all, criterion(&policy->analysis.criteria[i], &report->criteria[i], latency));
+        json_array_append_new(all, criterion(policy, report, i, latency));
     return all;
 }
 

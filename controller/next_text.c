@@ -20,11 +20,12 @@ static void add_requests(struct strbuf *b, const struct engine *e, const struct 
 {
     uint64_t left =
         n->requests_needed > n->requests_seen ? n->requests_needed - n->requests_seen : 0;
-    bool in_sight = n->evidence_requests_left > 0 && n->evidence_requests_left < INT64_MAX;
+    uint64_t evidence = n->evidence_missing ? rollout_evidence_left(e->policy, &e->report) : 0;
+    bool in_sight = evidence > 0 && evidence < INT64_MAX;
     char text[96], count[COUNT_TEXT_MAX];
 
-    if (in_sight && n->evidence_requests_left > left)
-        left = n->evidence_requests_left;
+    if (in_sight && evidence > left)
+        left = evidence;
     if (left > 0) {
         snprintf(text, sizeof(text), "%s more request%s", count_text(left, count),
                  left == 1 ? "" : "s");

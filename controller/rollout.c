@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "analysis/bounds.h"
 #include "base/check.h"
 #include "controller/transition.h"
 
@@ -113,14 +114,16 @@ static bool needs_approval(const struct policy *policy, uint32_t step)
     return after || before;
 }
 
-static uint64_t evidence_left(const struct policy *policy, const struct analysis_report *report)
+uint64_t rollout_evidence_left(const struct policy *policy, const struct analysis_report *report)
 {
     uint64_t most = 0;
 
-    for (size_t i = 0; i < report->count; i++)
-        if (policy->analysis.criteria[i].test == TEST_MAX &&
-            report->criteria[i].requests_more > most)
-            most = report->criteria[i].requests_more;
+    for (size_t i = 0; i < report->count; i++) {
+        if (policy->analysis.criteria[i].test != TEST_MAX)
+            continue;
+        uint64_t more = bounds_requests_more(policy, report, i);
+        most = more > most ? more : most;
+    }
     return most;
 }
 
@@ -144,11 +147,31 @@ void rollout_next(const struct policy *policy, const struct rollout_state *s,
     ret->requests_needed = step->min_requests > 1 ? step->min_requests : 1;
     ret->evidence_needed = rollout_needs_evidence(policy, s->step);
     ret->evidence_missing = ret->evidence_needed && !report->no_harm;
-    ret->evidence_requests_left = ret->evidence_missing ? evidence_left(policy, report) : 0;
     ret->against = is_against(report);
     ret->no_data = lacks_data(policy, s, report);
     ret->ready = ret->hold_left_ns == 0 && ret->requests_seen >= ret->requests_needed &&
                  !ret->evidence_missing && !ret->against && !ret->no_data;
+}
+
+bool rollout_is_judged(const struct rollout_state *s)
+{
+    return s->phase == PHASE_PROGRESSING || s->phase == PHASE_PAUSED ||
+           s->phase == PHASE_AWAITING_APPROVAL;
+}
+
+int64_t rollout_quiet_ns(const struct policy *policy, const struct rollout_state *s)
+{
+    const struct policy_step *step = rollout_step(policy, s);
+
+    if (s->phase == PHASE_PENDING)
+        return policy->start_auto || s->approved ? 0 : INT64_MAX;
+    if (s->phase != PHASE_PROGRESSING || step == NULL)
+        return INT64_MAX;
+    if (s->held_ns < step->hold_ns)
+        return step->hold_ns - s->held_ns;
+    /* What holds it up after the hold is in the report. */
+    return s->held_ns < policy->analysis.max_hold_ns ? policy->analysis.max_hold_ns - s->held_ns
+                                                     : INT64_MAX;
 }
 
 /* --- a look ----------------------------------------------------------------------------------- */
@@ -289,7 +312,7 @@ void rollout_decide(const struct policy *policy, const struct rollout_state *sta
         .policy = policy, .report = input->report, .input = input->kind, .ret = ret};
     const char *canary = rollout_canary(policy);
 
-    memset(ret, 0, sizeof(*ret));
+    memset(ret, 0, offsetof(struct rollout_decision, report)); /* which comes last */
     memcpy(&ret->before, state, sizeof(*state));
     memcpy(&ret->state, state, sizeof(*state));
     memcpy(&ret->report, input->report, sizeof(ret->report));

@@ -159,14 +159,22 @@ struct rollout_next {
     uint64_t requests_seen, requests_needed; /* canary requests of this step */
     bool evidence_needed;                    /* the limits must be shown to hold first */
     bool evidence_missing;
-    uint64_t evidence_requests_left; /* if none of them is bad */
-    bool approval;                   /* somebody must approve, and has not yet */
-    bool against;                    /* a criterion fails or alarms */
-    bool no_data;                    /* a criterion, or the whole step, has nothing to go by */
-    bool ready;                      /* all but the approval is there */
+    bool approval; /* somebody must approve, and has not yet */
+    bool against;  /* a criterion fails or alarms */
+    bool no_data;  /* a criterion, or the whole step, has nothing to go by */
+    bool ready;    /* all but the approval is there */
 };
 void rollout_next(const struct policy *, const struct rollout_state *,
                   const struct analysis_report *, struct rollout_next *ret);
+
+/* Whether observations can move it; and for how long nothing else can, from the time of the state
+ * on, INT64_MAX: ever. With neither, a look finds EVENT_NONE. */
+bool rollout_is_judged(const struct rollout_state *);
+int64_t rollout_quiet_ns(const struct policy *, const struct rollout_state *);
+
+/* Where evidence is missing: how many requests, none of them bad, would give it. Not for every
+ * look: it costs more than one. */
+uint64_t rollout_evidence_left(const struct policy *, const struct analysis_report *);
 
 /* The canary the rollout is about: a version other than stable's, or NULL. */
 const char *rollout_canary(const struct policy *);

@@ -1,4 +1,7 @@
-/* The stream's events go to the exchange that has the connection; without one they close it. */
+/* The stream's events go to the exchange that has the connection; without one they close it. What
+ * is idle is in two lists: of its pool, to be taken, and of the worker, to expire, so that the cost
+ * of looking for what expires does not grow with the number of pools.
+ */
 #include "proxy/pool.h"
 
 #include <stdlib.h>
@@ -67,14 +70,20 @@ static const struct stream_events events = {
     .on_closed = on_closed,
 };
 
+static void leave_idle(struct upstream *up)
+{
+    list_remove(&up->idle);
+    list_remove(&up->idle_anyway);
+    up->pool->idle_count--;
+}
+
 struct upstream *pool_take(struct pool *p, struct exchange *ex)
 {
     if (list_empty(&p->idle))
         return NULL;
     /* The one used last: its caches are warm, and the others may expire. */
     struct upstream *up = CONTAINER_OF(p->idle.prev, struct upstream, idle);
-    list_remove(&up->idle);
-    p->idle_count--;
+    leave_idle(up);
     up->exchange = ex;
     up->reused = true;
     return up;
@@ -100,6 +109,7 @@ struct upstream *pool_connect(struct worker *w, struct pool *p,
     up->worker = w;
     up->pool = p;
     list_init(&up->idle);
+    list_init(&up->idle_anyway);
     stat_add(&w->stats.upstream_connections, 1);
     *ret_status = 0;
     if (endpoint->tls) {
@@ -128,6 +138,7 @@ void pool_give(struct upstream *up)
     }
     up->idle_since_ns = up->worker->loop.now_ns;
     list_push(&p->idle, &up->idle);
+    list_push(&up->worker->idle_upstreams, &up->idle_anyway);
     p->idle_count++;
     stream_read(&up->stream);
 }
@@ -135,17 +146,15 @@ void pool_give(struct upstream *up)
 void pool_drop(struct upstream *up)
 {
     up->exchange = NULL;
-    if (!list_empty(&up->idle)) {
-        list_remove(&up->idle);
-        up->pool->idle_count--;
-    }
+    if (!list_empty(&up->idle))
+        leave_idle(up);
     stream_close(&up->stream);
 }
 
-void pool_expire(struct pool *p, int64_t now_ns)
+void pool_expire(struct worker *w, int64_t now_ns)
 {
-    while (!list_empty(&p->idle)) {
-        struct upstream *up = CONTAINER_OF(p->idle.next, struct upstream, idle);
+    while (!list_empty(&w->idle_upstreams)) {
+        struct upstream *up = CONTAINER_OF(w->idle_upstreams.next, struct upstream, idle_anyway);
         if (now_ns != INT64_MAX && now_ns - up->idle_since_ns < POOL_IDLE_S * NS_PER_SEC)
             return;
         pool_drop(up);

@@ -19,7 +19,8 @@ struct upstream {
     struct worker *worker;
     struct pool *pool;
     struct exchange *exchange; /* NULL: idle */
-    struct list idle;
+    struct list idle;          /* pool.idle */
+    struct list idle_anyway;   /* worker.idle_upstreams */
     int64_t idle_since_ns;
     bool reused;      /* it has answered before */
     struct held held; /* a response head of which only the beginning came */
@@ -35,7 +36,7 @@ struct upstream *pool_connect(struct worker *, struct pool *, const struct route
 void pool_give(struct upstream *);
 /* Lets go of it for good. */
 void pool_drop(struct upstream *);
-/* Closes what has been idle too long; all of it when now_ns is INT64_MAX. */
-void pool_expire(struct pool *, int64_t now_ns);
+/* Closes what has been idle too long, in all pools; all of it when now_ns is INT64_MAX. */
+void pool_expire(struct worker *, int64_t now_ns);
 
 #endif

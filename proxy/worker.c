@@ -32,12 +32,6 @@ static void sweep_exchanges(struct worker *w, int64_t now_ns)
     }
 }
 
-static void expire_pools(struct worker *w, int64_t now_ns)
-{
-    for (size_t i = 0; i < route_pool_count(w->shared->table); i++)
-        pool_expire(&w->pools[i], now_ns);
-}
-
 static void close_acceptors(struct worker *w)
 {
     for (struct listening *l = w->listening; l != NULL; l = l->next)
@@ -66,7 +60,7 @@ static void drain_step(struct worker *w, int64_t now_ns)
         w->draining = true;
         w->drain_ns = now_ns;
         close_acceptors(w);
-        expire_pools(w, INT64_MAX);
+        pool_expire(w, INT64_MAX);
     }
     /* An idle connection that is closed loses the request which is on its way to us: for a moment
      * each is still served, and its answer says `Connection: close`. */
@@ -80,7 +74,7 @@ static void drain_step(struct worker *w, int64_t now_ns)
         client_close_all(w);
     }
     if (w->clients == 0) {
-        expire_pools(w, INT64_MAX);
+        pool_expire(w, INT64_MAX);
         close_own_handles(w);
     }
 }
@@ -93,7 +87,7 @@ void worker_sweep(struct worker *w)
     sweep_exchanges(w, now_ns); /* before the recorder: it says how long clients have not read */
     recorder_sweep(w->shard, now_ns);
     client_sweep(w, now_ns);
-    expire_pools(w, now_ns);
+    pool_expire(w, now_ns);
     drain_step(w, now_ns);
 }
 
@@ -149,6 +143,7 @@ struct worker *worker_new(struct shared *shared, size_t index, const int *fds, s
     w->pools = xcalloc(pools, sizeof(*w->pools));
     for (size_t i = 0; i < pools; i++)
         list_init(&w->pools[i].idle);
+    list_init(&w->idle_upstreams);
     list_init(&w->waiting);
     list_init(&w->in_heads);
     list_init(&w->handshakes);

@@ -88,6 +88,7 @@ struct worker {
     struct recorder_shard *shard;
     struct rng rng;
     struct pool *pools;             /* route_pool_count */
+    struct list idle_upstreams;     /* of all pools, the longest idle first */
     struct list waiting;            /* clients between requests, the longest first */
     struct list in_heads;           /* clients within a head, the longest first */
     struct list handshakes;         /* clients within a TLS handshake, the longest first */

@@ -253,6 +253,41 @@ static void test_requests_more_is_the_first_count_that_is_enough(void **state)
     }
 }
 
+/* On which side of an interval a share lies is known without looking for its ends. */
+static void test_sides_are_those_of_the_ends(void **state)
+{
+    static const uint64_t counts[] = {0, 1, 2, 10, 376, 5000, 100000};
+    static const double shares[] = {0, 0.0001, 0.005, 0.01, 0.3, 0.5, 0.97, 1};
+    const struct sequential_prior flat = {0.5, 0.5};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        for (uint64_t bad = 0; bad <= counts[i]; bad += 1 + bad / 2)
+            for (size_t s = 0; s < sizeof shares / sizeof shares[0]; s++) {
+                uint64_t n = counts[i];
+                double p = shares[s];
+                assert_int_equal(sequential_is_above(flat, n, bad, 0.025, p),
+                                 sequential_lower(flat, n, bad, 0.025) > p);
+                assert_int_equal(sequential_is_below(flat, n, bad, 0.025, p),
+                                 sequential_upper(flat, n, bad, 0.025) < p);
+            }
+}
+
+static void test_a_limit_kept_is_the_limit(void **state)
+{
+    static const double shares[] = {0.0001, 0.005, 0.01, 0.3};
+    struct sequential_limit limit;
+
+    (void)state;
+    for (size_t s = 0; s < sizeof shares / sizeof shares[0]; s++) {
+        sequential_limit(shares[s], &limit);
+        for (uint64_t n = 0; n < 100000; n = 2 * n + 1)
+            for (uint64_t bad = 0; bad <= n; bad += 1 + n / 5)
+                assert_true(sequential_limit_log_m(&limit, n, bad) ==
+                            sequential_log_m(sequential_prior(shares[s]), n, bad, shares[s]));
+    }
+}
+
 /* A plan's start weights never exceed 1 in sum, whatever is started when. */
 static void test_start_weights_are_spent_once(void **state)
 {
@@ -281,6 +316,8 @@ int main(void)
         cmocka_unit_test(test_fewest_requests_to_promote),
         cmocka_unit_test(test_evidence_of_a_step),
         cmocka_unit_test(test_requests_more_is_the_first_count_that_is_enough),
+        cmocka_unit_test(test_sides_are_those_of_the_ends),
+        cmocka_unit_test(test_a_limit_kept_is_the_limit),
         cmocka_unit_test(test_start_weights_are_spent_once),
     };
     return cmocka_run_group_tests_name("sequential", tests, NULL, NULL);
