@@ -199,6 +199,7 @@ static bool shake_hands(struct stream *s)
     ERR_clear_error();
     int result = SSL_do_handshake(t->ssl);
     if (result == 1) {
+        ERR_clear_error(); /* of what it tried in vain: a later failure has its own reason */
         handshake_done(s);
         return !s->closing && !t->failed && t->in.len > 0;
     }

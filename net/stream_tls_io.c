@@ -161,17 +161,31 @@ static bool is_greeting(const struct stream_tls *t)
     return !t->greeted_all && SSL_version(t->ssl) != TLS1_2_VERSION;
 }
 
-/* One byte of handshake messages that begin with a ClientHello. False: a giant. */
-static bool greet_byte(struct stream_tls *t, uint8_t byte)
+/* A record's header, byte by byte: it may be cut anywhere. */
+static void greet_record(struct stream_tls *t, uint8_t byte)
+{
+    if (t->record_got++ == 0)
+        t->record_type = byte;
+    t->record_len = (uint16_t)(t->record_len << 8 | byte); /* its last two bytes stay */
+    if (t->record_got < 5)
+        return;
+    t->record_left = t->record_len;
+    t->record_got = 0;
+}
+
+/* Handshake messages that begin with a ClientHello: the next byte of a message's header, or what is
+ * here of the message behind it. Returns how many bytes that was; 0: a giant. */
+static size_t greet_message(struct stream_tls *t, const char *bytes, size_t len)
 {
     if (t->hello_left > 0) {
-        t->hello_left--;
-        return true;
+        len = len < t->hello_left ? len : t->hello_left;
+        t->hello_left -= (uint32_t)len;
+        return len;
     }
-    t->hello[t->hello_got++] = byte;
+    t->hello[t->hello_got++] = (uint8_t)bytes[0];
     t->greeted_all = t->hello[0] != SSL3_MT_CLIENT_HELLO;
     if (t->hello_got < sizeof(t->hello))
-        return true;
+        return 1;
     t->hello_left = (uint32_t)(t->hello[1] << 16 | t->hello[2] << 8 | t->hello[3]);
     t->hello_got = 0;
     return t->hello_left <= HELLO_BYTES_MAX;
@@ -182,25 +196,21 @@ static bool greet_byte(struct stream_tls *t, uint8_t byte)
  * comes a second ClientHello. For what follows OpenSSL makes less room than we allow. */
 bool stream_tls_greet(struct stream_tls *t, struct str bytes)
 {
-    bool good = true;
-
-    for (size_t i = 0; i < bytes.len && good && is_greeting(t); i++) {
-        uint8_t byte = (uint8_t)bytes.ptr[i];
+    while (bytes.len > 0 && is_greeting(t)) {
+        size_t n = 1;
         if (t->record_left == 0) {
-            if (t->record_got++ == 0)
-                t->record_type = byte;
-            t->record_len = (uint16_t)(t->record_len << 8 | byte); /* its last two bytes stay */
-            if (t->record_got < 5)
-                continue;
-            t->record_left = t->record_len;
-            t->record_got = 0;
+            greet_record(t, (uint8_t)bytes.ptr[0]);
         } else {
-            t->record_left--;
+            n = bytes.len < t->record_left ? bytes.len : t->record_left;
             if (t->record_type == SSL3_RT_HANDSHAKE)
-                good = greet_byte(t, byte);
+                n = greet_message(t, bytes.ptr, n);
+            if (n == 0)
+                return false;
+            t->record_left = (uint16_t)(t->record_left - n);
         }
+        bytes = (struct str){bytes.ptr + n, bytes.len - n};
     }
-    return good;
+    return true;
 }
 
 void stream_tls_set_error(struct stream_tls *t, const char *text)
@@ -226,11 +236,13 @@ size_t stream_tls_decrypt(struct stream_tls *t, int *ret_status)
 {
     char *to = stream_loop(t->stream)->read_buffer;
     size_t len = 0, n;
-
     bool good;
 
     *ret_status = 1;
-    ERR_clear_error();
+    /* SSL_get_error looks at the thread's queue; to empty an empty one costs five times the look.
+     */
+    if (ERR_peek_error() != 0)
+        ERR_clear_error();
     do {
         good = SSL_read_ex(t->ssl, to + len, LOOP_READ_BYTES - len, &n) == 1;
         len += good ? n : 0;
@@ -260,7 +272,6 @@ int stream_tls_encrypt(struct stream_tls *t, const uv_buf_t *bufs, unsigned coun
     size_t joined = 0, written;
     bool good = true;
 
-    ERR_clear_error();
     for (unsigned i = 0; i < count && good; i++) {
         const char *from = bufs[i].base;
         size_t left = bufs[i].len;
