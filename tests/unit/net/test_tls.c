@@ -445,6 +445,16 @@ static void test_two_kinds_of_key_for_one_name(void **state)
     test_certificate_free(&rsa);
 }
 
+static int tickets;
+
+static int count_ticket(SSL *ssl, SSL_SESSION *session)
+{
+    (void)ssl;
+    (void)session;
+    tickets++;
+    return 0;
+}
+
 /* Connects, takes a ticket; *session is offered and replaced by the new one. */
 static bool play_resumption(struct tls_server *server, SSL_SESSION **session, int version)
 {
@@ -453,6 +463,8 @@ static bool play_resumption(struct tls_server *server, SSL_SESSION **session, in
     char byte;
 
     player_init(&y, *session);
+    SSL_CTX_set_session_cache_mode(y.ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(y.ctx, count_ticket);
     SSL_set_min_proto_version(y.ssl, version);
     SSL_set_max_proto_version(y.ssl, version);
     assert_int_equal(play(&p, &y, server), 0);
@@ -500,6 +512,22 @@ static void test_ticket_keys_change(void **state)
         SSL_SESSION_free(session);
         tls_server_unref(server);
     }
+}
+
+/* A client that uses each ticket once, as TLS 1.3 would have it, never runs out of them. */
+static void test_a_ticket_with_every_connection(void **state)
+{
+    struct tls_server *server = server_for(&model);
+    SSL_SESSION *session = NULL;
+
+    (void)state;
+    tickets = 0;
+    for (int round = 0; round < 4; round++) {
+        assert_int_equal(play_resumption(server, &session, TLS1_3_VERSION), round > 0);
+        assert_int_equal(tickets, round + 1);
+    }
+    SSL_SESSION_free(session);
+    tls_server_unref(server);
 }
 
 /* TLS 1.3 gives a session that is taken up a new time: the certificates in it must not live on with
@@ -624,6 +652,7 @@ int main(void)
         cmocka_unit_test(test_renegotiation_is_refused),
         cmocka_unit_test(test_two_kinds_of_key_for_one_name),
         cmocka_unit_test(test_ticket_keys_change),
+        cmocka_unit_test(test_a_ticket_with_every_connection),
         cmocka_unit_test(test_sessions_end_however_often_taken_up),
         cmocka_unit_test(test_room_is_made_for_no_second_giant),
         cmocka_unit_test(test_second_hello_is_fine),
