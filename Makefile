@@ -203,7 +203,7 @@ sim: ## Run thousands of rollouts in virtual time and check their error rates ag
 BLACKBOX_MODE ?= debug
 T ?=
 blackbox: ## Drive the real binary (ASan build) from outside with pytest (T=name narrows)
-	+@$(SUB) MODE=$(BLACKBOX_MODE) build
+	+@$(SUB) MODE=$(BLACKBOX_MODE) build bench-programs
 	@mkdir -p $(RESULTS)
 	@SLUICE_BIN_DIR=$(abspath $(BUILD))/$(BLACKBOX_MODE) SLUICE_RESULT=$(abspath $(RESULTS))/blackbox \
 	    $(PY) -m pytest -q -n 4 -p no:cacheprovider tests/blackbox $(if $(T),-k "$(T)")

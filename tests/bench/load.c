@@ -64,6 +64,7 @@ static uint64_t requests_max = UINT64_MAX;
 static struct connection *connections;
 
 static unsigned opened, ready; /* while opening */
+static unsigned gone;          /* closed for good, while measuring */
 static uint64_t begin_ns, end_ns, due_ns, interval_ns;
 static uint64_t sent, answered, owed, failed, ended, failures[FAILURE_RESUMPTION + 1];
 static struct connection *idle_first, **idle_end = &idle_first; /* --mode open: free to send */
@@ -216,7 +217,9 @@ static void on_gone(struct connection *c, bool failure)
         ended++;
     }
     connection_close(c);
-    if (mode == NEW && may_send() && common_now_ns() < end_ns)
+    if (mode != NEW)
+        gone++;
+    else if (may_send() && common_now_ns() < end_ns)
         open_connection(c);
 }
 
@@ -278,9 +281,11 @@ static void tick(void)
     }
     if (mode == OPEN && (phase == MEASURING || phase == DRAINING))
         send_due();
-    if (phase == MEASURING && (now >= end_ns || mode == IDLE || (!may_send() && mode != SSE)))
+    bool pointless = gone == count || (!may_send() && mode != SSE);
+    if (phase == MEASURING && (now >= end_ns || mode == IDLE || pointless))
         phase = DRAINING;
-    bool due = mode == OPEN && due_ns < end_ns && sent < requests_max; /* and no connection free */
+    /* --mode open: something is due, and no connection was free for it */
+    bool due = mode == OPEN && due_ns < end_ns && sent < requests_max && gone < count;
     if (phase == DRAINING && ((owed == 0 && !due) || mode == SSE || now >= end_ns + DRAIN_NS))
         report();
 }

@@ -49,8 +49,8 @@ class Rig:
     """Origins, and what is needed to start proxies in front of them."""
 
     def __init__(self, bin_dir, peers_dir, folder):
-        self.bin, self.folder = pathlib.Path(bin_dir).resolve(), pathlib.Path(folder)
-        self.peers = pathlib.Path(peers_dir).resolve()
+        self.bin, self.folder = pathlib.Path(bin_dir).absolute(), pathlib.Path(folder)
+        self.peers = pathlib.Path(peers_dir).absolute()
         libraries = ":".join(map(str, self.peers.glob("usr/lib/*-linux-gnu*")))
         self.env = {"LD_LIBRARY_PATH": libraries}
         self.origins = []  # children
