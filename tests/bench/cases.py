@@ -48,6 +48,11 @@ def endpoints(kind, n):
     return f"{kind}, {n}", kind, {"endpoints": n}
 
 
+def buffer(kind, size):
+    """A peer with buffers that the answer fits into."""
+    return f"{kind}, large buffers", kind, {"buffer": size}
+
+
 def workers(kind, n):
     return f"{kind}, {n}", kind, {"workers": n}
 
@@ -58,6 +63,7 @@ CASES = (
     Case("b256", "256 B answers, 64 connections", goals=SMALL),
     Case("b4k", "4 KiB answers, 64 connections", size=4096, goals=SMALL),
     Case("b64k", "64 KiB answers, 64 connections", size=65536,
+         proxies=(*ALL, buffer("haproxy", "65536"), buffer("nginx", "64k")),
          goals=against(haproxy=0.65, nginx=0.55, forward=1.25)),
     Case("c512", "256 B answers, 512 connections", ("--connections", "512"),
          goals=against(haproxy=0.56, nginx=0.50, forward=1.25)),

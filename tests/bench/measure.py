@@ -1,7 +1,9 @@
 """One measurement of one proxy: drive bench-load, read the processes' counters around it."""
 
+import contextlib
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -67,6 +69,16 @@ def ticks(pids):
     return user, system
 
 
+def waited_ns(pids):
+    """How long threads that could have run waited for their core."""
+    total = 0
+    for pid in pids:
+        for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError):  # a thread that has ended
+                total += int(path.read_text().split()[1])
+    return total
+
+
 def steal():
     """Ticks that the host took from the cores."""
     taken = 0
@@ -79,13 +91,15 @@ def steal():
 
 
 def measure_cpu(rig, case, proxy, seconds):
-    """{us, user, system, rate, p50, p99, failed, busy, steal}. us is processor time per request or
-    event, user and system are ticks, busy is the share of its cores' time that the proxy used."""
+    """{us, user, system, rate, p50, p99, failed, busy, waited, steal}. us is processor time per request
+    or event, user and system are ticks, busy is how many cores the proxy used, waited how long it
+    waited for one, as a share of the time."""
     with Load(rig, case, proxy, "--seconds", str(seconds)) as load:
         split, stolen, began = ticks(proxy.pids), steal(), time.monotonic()
-        before = cpu_ns(proxy.pids)
+        waited, before = waited_ns(proxy.pids), cpu_ns(proxy.pids)
         report = load.go(seconds)
         used = cpu_ns(proxy.pids) - before
+        waited = waited_ns(proxy.pids) - waited
         took = time.monotonic() - began
         user, system = (b - a for a, b in zip(split, ticks(proxy.pids)))
         stolen = (steal() - stolen) / TICK / took / len(CORES)
@@ -100,6 +114,7 @@ def measure_cpu(rig, case, proxy, seconds):
         "p99": report["p99_us"],
         "failed": report["failed"],
         "busy": used / 1e9 / took,
+        "waited": waited / 1e9 / took,
         "steal": stolen,
     }
 

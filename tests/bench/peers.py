@@ -31,6 +31,7 @@ class Setup:
     sse: bool = False
     rollouts: int = 1  # only sluice has several
     endpoints: int = 1  # per version: 127.0.0.1, 127.0.0.2, ...
+    buffer: str = ""  # a size: larger ones than the defaults, for large answers
 
 
 class Proxy:
@@ -181,6 +182,7 @@ def start_haproxy(rig, label, setup):
     (folder / "haproxy.cfg").write_text(
         # strict-limits off: it wants two descriptors for each connection and never needs them here
         f"global\n  nbthread {setup.workers}\n  maxconn {CONNECTIONS}\n  no strict-limits\n"
+        + (f"  tune.bufsize {setup.buffer}\n" if setup.buffer else "") +
         "defaults\n  mode http\n  timeout client 75s\n  timeout server 120s\n  timeout connect 1s\n"
         "  timeout http-request 10s\n  timeout http-keep-alive 75s\n"
         "  http-reuse always\n  option http-no-delay\n  option forwardfor\n"
@@ -210,6 +212,10 @@ def start_nginx(rig, label, setup):
         certificate = ("  ssl_certificate {}; ssl_certificate_key {};\n"
                        "  ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:tls:10m;\n"
                        .format(*rig.certificate()))
+    buffers = "proxy_buffers 16 8k;"  # an answer of 64 KiB fits; else it goes through a file
+    if setup.buffer:
+        buffers = "proxy_buffers 8 {0}; proxy_buffer_size {0}; proxy_busy_buffers_size {0};".format(
+            setup.buffer)
     temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n"
                         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     (folder / "nginx.conf").write_text(
@@ -224,8 +230,7 @@ def start_nginx(rig, label, setup):
         '    proxy_set_header Connection ""; proxy_set_header Host $http_host;\n'
         "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n"
         "    proxy_set_header X-Request-ID $request_id;\n"
-        # an answer of 64 KiB fits; else it goes through a file
-        f"    proxy_buffers 16 8k; proxy_buffering {'off' if setup.sse else 'on'};\n  }}\n}}\n}}\n"
+        f"    {buffers} proxy_buffering {'off' if setup.sse else 'on'};\n  }}\n}}\n}}\n"
     )
     log = folder / "log"
     child = start([rig.program("nginx"), "-e", log, "-p", folder, "-c", folder / "nginx.conf"],

@@ -9,6 +9,7 @@ import re
 
 from ratios import median, paired
 
+WAITED_MAX = 0.05  # of the time; more is not a machine to measure on
 MEMORY_NAMES = {"rss": "RSS", "pss": "Pss", "anon": "Pss_Anon", "open_us": "CPU us to open"}
 
 
@@ -49,7 +50,7 @@ def cpu_figures(runs):
         # Ticks are coarse, but over all rounds there are enough of them to share out the exact sum.
         "user_us": us * share,
         "system_us": us * (1 - share),
-        **{name: median([run[name] for run in runs]) for name in ("rate", "p50", "p99", "busy")},
+        **{name: median([run[name] for run in runs]) for name in ("rate", "p50", "p99", "busy", "waited")},
         "failed": sum(run["failed"] for run in runs),
     }
 
@@ -153,7 +154,7 @@ def rows(done):
     if done["measure"] == "cpu":
         latency = "gap" if done["unit"] == "event" else "latency"
         header = ["proxy", f"CPU us/{done['unit']}", "user", "system", f"{done['unit']}s/s",
-                  f"{latency} p50", "p99", "core busy", "failed"]
+                  f"{latency} p50", "p99", "cores busy", "failed"]
         return header, [
             [label, f"{p['us']:.1f} ({p['us_low']:.1f}-{p['us_high']:.1f})", f"{p['user_us']:.1f}",
              f"{p['system_us']:.1f}", f"{p['rate']:,.0f}", duration(p["p50"]), duration(p["p99"]),
@@ -185,12 +186,21 @@ def piped(header, body):
 
 def text(name, done):
     """A case for the terminal."""
-    lines = ["", f"{name}: {done['about']} ({done['rounds']} rounds of {done['seconds']:g} s"
+    lines = ["", f"{name}: {done['about']} (rounds: {done['rounds']} of {done['seconds']:g} s"
              + (f", {done['repeated']} repeated" if done["repeated"] else "") + ")",
              aligned(*rows(done))]
     for ratio in done["ratios"]:
         lines.append(f"{ratio['of']} / {ratio['to']}: {interval(ratio)}  {verdict(ratio)}".rstrip())
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, *disturbed(done), ""])
+
+
+def disturbed(done):
+    """A warning, when what was measured had to share its core."""
+    waited = [p["waited"] for p in done["proxies"].values() if "waited" in p]
+    if not waited or median(waited) < WAITED_MAX:
+        return []
+    return [f"other work ran on the proxies' core: they waited for it {median(waited):.0%} of the "
+            "time, so believe the ratios at most"]
 
 
 def counts_rows(counts):
@@ -235,7 +245,7 @@ def markdown(document):
         piped(*overview(document)),
     ]
     for name, done in document["cases"].items():
-        lines += ["", f"**{name}**: {done['about']}; {done['rounds']} rounds, {done['when'][:10]}",
+        lines += ["", f"**{name}**: {done['about']}; rounds: {done['rounds']}, {done['when'][:10]}",
                   "", piped(*rows(done))]
         if done["ratios"]:
             lines += ["", "; ".join(f"{r['of']} / {r['to']} {interval(r)}"

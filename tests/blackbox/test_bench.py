@@ -86,7 +86,7 @@ def report_case():
 
 def cpu(us, user):
     return {"us": us, "user": user, "system": 10 - user, "rate": 1000.0, "p50": 1.0, "p99": 2000.0,
-            "failed": 0, "busy": 0.5, "steal": 0.0}
+            "failed": 0, "busy": 0.5, "waited": 0.0, "steal": 0.0}
 
 
 # --- programs --------------------------------------------------------------------------------------
