@@ -93,18 +93,30 @@ static void report(void)
 
 static void on_result(struct connection *c, enum connection_result result);
 
-static void send_request(struct connection *c, uint64_t start_ns)
+static void owe(struct connection *c, uint64_t start_ns)
 {
     c->start_ns = start_ns;
     sent++;
     owed++;
+}
+
+static void transmit(struct connection *c)
+{
     if (!connection_send(c, &plan))
         on_result(c, CONNECTION_FAILED);
 }
 
+static void send_request(struct connection *c, uint64_t start_ns)
+{
+    owe(c, start_ns);
+    transmit(c);
+}
+
+/* While measuring, which is --mode new, the request is owed before the handshake. */
 static void open_connection(struct connection *c)
 {
-    c->start_ns = common_now_ns();
+    if (phase == MEASURING)
+        owe(c, common_now_ns());
     on_result(c, connection_open(c, &plan));
 }
 
@@ -231,7 +243,7 @@ static void on_result(struct connection *c, enum connection_result result)
     }
     switch (result) {
     case CONNECTION_OPEN:
-        send_request(c, c->start_ns);
+        transmit(c);
         break;
     case CONNECTION_ANSWERED:
         on_answered(c);

@@ -12,10 +12,11 @@ import threading
 
 import pytest
 from http_wire import wait_until
-from sluice import BIN_DIR, ROOT
+from sluice import BIN_DIR, ROOT, free_port, policy
 
 sys.path.insert(0, str(ROOT / "tests" / "bench"))
 
+import peers  # noqa: E402
 import ratios  # noqa: E402
 import report  # noqa: E402
 
@@ -177,6 +178,20 @@ def test_idle_connections_stay_until_standard_input_ends():
             child.kill()
             child.wait()
             child.stdout.close()
+
+
+@pytest.mark.parametrize("options", [(), ("--mode", "new"), ("--mode", "new", "--resume")])
+def test_tls(sluice, tmp_path, options):
+    """A handshake that should have been resumed and was not would be a failure."""
+    rig = peers.Rig(BIN_DIR, tmp_path, tmp_path)
+    certificate, key = map(str, rig.certificate())
+    with program("bench-origin") as origin:
+        port = free_port()
+        sluice(policy("chat", ("1.0.0", [f"http://127.0.0.1:{origin}"])), config={"proxy": {
+            "listen": {"address": f"127.0.0.1:{port}",
+                       "tls": {"certificate": certificate, "key": key}}}})
+        report = load(port, "--tls", "--connections", 4, "--requests", 40, "--seconds", 30, *options)
+    assert report["requests"] == 40 and report["failed"] == 0
 
 
 def answer(s):
