@@ -60,7 +60,7 @@ CPPFLAGS  := -I. $(if $(LLHTTP_DIR),-isystem $(LLHTTP_DIR)/include) -D_GNU_SOURC
              -DSLUICE_VERSION='"$(VERSION)"' -DLLHTTP_STRICT_MODE=1
 # Instrumented code loses the value ranges that this warning needs; the release build keeps it.
 SANITIZE  := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -Wno-format-truncation
-# The release build asks llhttp about heads that are not plain; these ask about all (net/head.h).
+# The release build reads plain heads in one way, all others in every way, to compare (net/head.h).
 JUDGE     := -DHEAD_JUDGE_ALL=1
 CFLAGS_release  := -O2 -g -flto=auto -fno-plt -DNDEBUG
 LDFLAGS_release := -O2 -flto=auto

@@ -1,104 +1,37 @@
-/* Most names of a head are dismissed by a look at their length. */
+/* The table of known names, and the grammar of a line byte by byte. */
 #include "net/field.h"
 
-#include <strings.h>
+#define NAME(id, length, first, last, text) [FIELD_SLOT(length, first, last)] = {length, id, text}
 
-/* In lower case, of letters, digits and '-' only: same_name() relies on it. */
-static const char *const names[FIELD_ID_COUNT] = {
-    [FIELD_ACCEPT] = "accept",
-    [FIELD_ACCEPT_ENCODING] = "accept-encoding",
-    [FIELD_CONNECTION] = "connection",
-    [FIELD_CONTENT_LENGTH] = "content-length",
-    [FIELD_CONTENT_TYPE] = "content-type",
-    [FIELD_DATE] = "date",
-    [FIELD_EXPECT] = "expect",
-    [FIELD_FORWARDED] = "forwarded",
-    [FIELD_HOST] = "host",
-    [FIELD_HTTP2_SETTINGS] = "http2-settings",
-    [FIELD_KEEP_ALIVE] = "keep-alive",
-    [FIELD_MAX_FORWARDS] = "max-forwards",
-    [FIELD_PROXY_AUTHENTICATE] = "proxy-authenticate",
-    [FIELD_PROXY_AUTHORIZATION] = "proxy-authorization",
-    [FIELD_PROXY_CONNECTION] = "proxy-connection",
-    [FIELD_TE] = "te",
-    [FIELD_TRACEPARENT] = "traceparent",
-    [FIELD_TRACESTATE] = "tracestate",
-    [FIELD_TRAILER] = "trailer",
-    [FIELD_TRANSFER_ENCODING] = "transfer-encoding",
-    [FIELD_UPGRADE] = "upgrade",
-    [FIELD_VIA] = "via",
-    [FIELD_X_FORWARDED_FOR] = "x-forwarded-for",
-    [FIELD_X_FORWARDED_HOST] = "x-forwarded-host",
-    [FIELD_X_FORWARDED_PROTO] = "x-forwarded-proto",
-    [FIELD_X_REQUEST_ID] = "x-request-id",
-    [FIELD_X_SLUICE_VERSION] = "x-sluice-version",
+const struct field_known field_known[FIELD_SLOTS] = {
+    NAME(FIELD_ACCEPT, 6, 'a', 't', "accept"),
+    NAME(FIELD_ACCEPT_ENCODING, 15, 'a', 'g', "accept-encoding"),
+    NAME(FIELD_CONNECTION, 10, 'c', 'n', "connection"),
+    NAME(FIELD_CONTENT_LENGTH, 14, 'c', 'h', "content-length"),
+    NAME(FIELD_CONTENT_TYPE, 12, 'c', 'e', "content-type"),
+    NAME(FIELD_DATE, 4, 'd', 'e', "date"),
+    NAME(FIELD_EXPECT, 6, 'e', 't', "expect"),
+    NAME(FIELD_FORWARDED, 9, 'f', 'd', "forwarded"),
+    NAME(FIELD_HOST, 4, 'h', 't', "host"),
+    NAME(FIELD_HTTP2_SETTINGS, 14, 'h', 's', "http2-settings"),
+    NAME(FIELD_KEEP_ALIVE, 10, 'k', 'e', "keep-alive"),
+    NAME(FIELD_MAX_FORWARDS, 12, 'm', 's', "max-forwards"),
+    NAME(FIELD_PROXY_AUTHENTICATE, 18, 'p', 'e', "proxy-authenticate"),
+    NAME(FIELD_PROXY_AUTHORIZATION, 19, 'p', 'n', "proxy-authorization"),
+    NAME(FIELD_PROXY_CONNECTION, 16, 'p', 'n', "proxy-connection"),
+    NAME(FIELD_TE, 2, 't', 'e', "te"),
+    NAME(FIELD_TRACEPARENT, 11, 't', 't', "traceparent"),
+    NAME(FIELD_TRACESTATE, 10, 't', 'e', "tracestate"),
+    NAME(FIELD_TRAILER, 7, 't', 'r', "trailer"),
+    NAME(FIELD_TRANSFER_ENCODING, 17, 't', 'g', "transfer-encoding"),
+    NAME(FIELD_UPGRADE, 7, 'u', 'e', "upgrade"),
+    NAME(FIELD_VIA, 3, 'v', 'a', "via"),
+    NAME(FIELD_X_FORWARDED_FOR, 15, 'x', 'r', "x-forwarded-for"),
+    NAME(FIELD_X_FORWARDED_HOST, 16, 'x', 't', "x-forwarded-host"),
+    NAME(FIELD_X_FORWARDED_PROTO, 17, 'x', 'o', "x-forwarded-proto"),
+    NAME(FIELD_X_REQUEST_ID, 12, 'x', 'd', "x-request-id"),
+    NAME(FIELD_X_SLUICE_VERSION, 16, 'x', 'n', "x-sluice-version"),
 };
-
-enum { NAME_LENGTH_MAX = 19, SAME_LENGTH_MAX = 3, X_FORWARDED_LENGTH = 12 };
-
-/* Ended by FIELD_OTHER, which is 0. */
-static const uint8_t by_length[NAME_LENGTH_MAX + 1][SAME_LENGTH_MAX + 1] = {
-    [2] = {FIELD_TE},
-    [3] = {FIELD_VIA},
-    [4] = {FIELD_HOST, FIELD_DATE},
-    [6] = {FIELD_ACCEPT, FIELD_EXPECT},
-    [7] = {FIELD_UPGRADE, FIELD_TRAILER},
-    [9] = {FIELD_FORWARDED},
-    [10] = {FIELD_CONNECTION, FIELD_KEEP_ALIVE, FIELD_TRACESTATE},
-    [11] = {FIELD_TRACEPARENT},
-    [12] = {FIELD_CONTENT_TYPE, FIELD_X_REQUEST_ID, FIELD_MAX_FORWARDS},
-    [14] = {FIELD_CONTENT_LENGTH, FIELD_HTTP2_SETTINGS},
-    [15] = {FIELD_ACCEPT_ENCODING, FIELD_X_FORWARDED_FOR},
-    [16] = {FIELD_X_SLUICE_VERSION, FIELD_X_FORWARDED_HOST, FIELD_PROXY_CONNECTION},
-    [17] = {FIELD_TRANSFER_ENCODING, FIELD_X_FORWARDED_PROTO},
-    [18] = {FIELD_PROXY_AUTHENTICATE},
-    [19] = {FIELD_PROXY_AUTHORIZATION},
-};
-
-/* Bit 5 makes a letter small; of the bytes in a known name, letters alone have bit 6. So in `known`
- * bit 6 says where bit 5 does not matter, and all else must be the same. */
-static bool same_word(const char *known, const char *name)
-{
-    uint64_t k, n;
-
-    memcpy(&k, known, sizeof(k));
-    memcpy(&n, name, sizeof(n));
-    return k == (n | (k >> 1 & UINT64_C(0x2020202020202020)));
-}
-
-static bool same_half(const char *known, const char *name)
-{
-    uint32_t k, n;
-
-    memcpy(&k, known, sizeof(k));
-    memcpy(&n, name, sizeof(n));
-    return k == (n | (k >> 1 & UINT32_C(0x20202020)));
-}
-
-/* Words that overlap cover any length. */
-static bool same_name(const char *known, struct str name)
-{
-    size_t n = name.len;
-
-    if (n > 8)
-        return same_word(known, name.ptr) && same_word(known + n - 8, name.ptr + n - 8) &&
-               (n <= 16 || same_word(known + 8, name.ptr + 8));
-    if (n >= 4)
-        return same_half(known, name.ptr) && same_half(known + n - 4, name.ptr + n - 4);
-    return str_ieq((struct str){known, n}, name);
-}
-
-enum field_id field_identify(struct str name)
-{
-    if (name.len <= NAME_LENGTH_MAX)
-        for (const uint8_t *id = by_length[name.len]; *id != FIELD_OTHER; id++)
-            if (same_name(names[*id], name))
-                return (enum field_id) * id;
-    if (name.len > X_FORWARDED_LENGTH && (name.ptr[0] | 0x20) == 'x' &&
-        strncasecmp(name.ptr, "x-forwarded-", X_FORWARDED_LENGTH) == 0)
-        return FIELD_X_FORWARDED_OTHER;
-    return FIELD_OTHER;
-}
 
 enum byte_class {
     TEXT = 1,  /* may stand in a value: all but control bytes other than tab */

@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 #include "base/str.h"
-#include "net/scan.h"
 
 enum field_id { /* those the proxy handles; all others are passed on as they came */
                 FIELD_OTHER,
@@ -51,19 +50,82 @@ enum field_id { /* those the proxy handles; all others are passed on as they cam
 
 _Static_assert(FIELD_ID_COUNT <= 32, "a set of ids is 32 bits");
 
+#define FIELD_HOP                                                                                  \
+    (FIELD_BIT(FIELD_CONNECTION) | FIELD_BIT(FIELD_HTTP2_SETTINGS) | FIELD_BIT(FIELD_KEEP_ALIVE) | \
+     FIELD_BIT(FIELD_PROXY_AUTHENTICATE) | FIELD_BIT(FIELD_PROXY_AUTHORIZATION) |                  \
+     FIELD_BIT(FIELD_PROXY_CONNECTION) | FIELD_BIT(FIELD_TE) |                                     \
+     FIELD_BIT(FIELD_TRANSFER_ENCODING) | FIELD_BIT(FIELD_UPGRADE))
+
+/* Length, first and last byte tell all known names apart, and so does a sum of them: each has a
+ * slot of its own in a small table (two in one would not compile). Case does not count. */
+#define FIELD_SLOT(length, first, last)                                                            \
+    (((length)*24 + ((first) | 0x20) + ((last) | 0x20)) & (FIELD_SLOTS - 1))
+
+enum { FIELD_SLOTS = 128, FIELD_X_FORWARDED_LENGTH = 12 };
+
+struct field_known {
+    uint8_t length, id;
+    char text[30]; /* lower case; of letters, digits and '-' only, of letters if it has 2 or 3 */
+};
+
+extern const struct field_known field_known[FIELD_SLOTS];
+
+/* Bit 5 makes a letter small; of the bytes in a known name, letters alone have bit 6. So in `lower`
+ * bit 6 says where bit 5 does not matter, and all else must be the same. */
+static inline bool field_same_word(const char *lower, const char *name)
+{
+    uint64_t l, n;
+
+    memcpy(&l, lower, sizeof(l));
+    memcpy(&n, name, sizeof(n));
+    return l == (n | (l >> 1 & UINT64_C(0x2020202020202020)));
+}
+
+static inline bool field_same_half(const char *lower, const char *name)
+{
+    uint32_t l, n;
+
+    memcpy(&l, lower, sizeof(l));
+    memcpy(&n, name, sizeof(n));
+    return l == (n | (l >> 1 & UINT32_C(0x20202020)));
+}
+
+/* Words that overlap cover any length. */
+static inline bool field_same_name(const char *lower, struct str name)
+{
+    size_t n = name.len;
+
+    if (n > 8)
+        return field_same_word(lower, name.ptr) &&
+               field_same_word(lower + n - 8, name.ptr + n - 8) &&
+               (n <= 16 || field_same_word(lower + 8, name.ptr + 8));
+    if (n >= 4)
+        return field_same_half(lower, name.ptr) && field_same_half(lower + n - 4, name.ptr + n - 4);
+    for (size_t i = 0; i < n; i++)
+        if ((name.ptr[i] | 0x20) != lower[i])
+            return false;
+    return true;
+}
+
 /* Which of them a name is, in any case. */
-enum field_id field_identify(struct str name);
+__attribute__((always_inline)) static inline enum field_id field_identify(struct str name)
+{
+    if (name.len == 0)
+        return FIELD_OTHER;
+    size_t slot =
+        FIELD_SLOT(name.len, (unsigned char)name.ptr[0], (unsigned char)name.ptr[name.len - 1]);
+    if (field_known[slot].length == name.len && field_same_name(field_known[slot].text, name))
+        return (enum field_id)field_known[slot].id;
+    if (name.len > FIELD_X_FORWARDED_LENGTH && (name.ptr[0] | 0x20) == 'x' &&
+        field_same_name("x-forwarded-", (struct str){name.ptr, FIELD_X_FORWARDED_LENGTH}))
+        return FIELD_X_FORWARDED_OTHER;
+    return FIELD_OTHER;
+}
 
 /* Belongs to one connection only, whether Connection names it or not (RFC 9110, 7.6.1). */
 static inline bool field_is_hop(enum field_id id)
 {
-    uint32_t hop = FIELD_BIT(FIELD_CONNECTION) | FIELD_BIT(FIELD_HTTP2_SETTINGS) |
-                   FIELD_BIT(FIELD_KEEP_ALIVE) | FIELD_BIT(FIELD_PROXY_AUTHENTICATE) |
-                   FIELD_BIT(FIELD_PROXY_AUTHORIZATION) | FIELD_BIT(FIELD_PROXY_CONNECTION) |
-                   FIELD_BIT(FIELD_TE) | FIELD_BIT(FIELD_TRANSFER_ENCODING) |
-                   FIELD_BIT(FIELD_UPGRADE);
-
-    return (hop >> id & 1) != 0;
+    return (FIELD_HOP >> id & 1) != 0;
 }
 
 /* How many bytes from the front may stand in a token; in a value or a reason. */
@@ -81,22 +143,6 @@ struct field_cut {
 /* The line at the front of `bytes`. NULL, or what is wrong with it (static text). `gaps`: space
  * before the colon is taken (in answers; RFC 9112, 5.1), else refused. */
 const char *field_cut(struct str bytes, bool gaps, struct field_cut *ret);
-
-/* The same for a line of which is known that it is `len` bytes of plain ASCII and then CRLF, as
- * scan_plain finds it; `bytes` may go on behind it. */
-static inline const char *field_cut_plain(struct str bytes, size_t len, bool gaps,
-                                          struct field_cut *ret)
-{
-    size_t name = scan_word(bytes, 0);
-
-    if (name == 0 || bytes.ptr[name] != ':') /* at the CR at the latest */
-        return field_cut(bytes, gaps, ret);
-    *ret =
-        (struct field_cut){.line = {bytes.ptr, len + 2},
-                           .name = {bytes.ptr, name},
-                           .value = str_trim((struct str){bytes.ptr + name + 1, len - name - 1})};
-    return NULL;
-}
 
 /* The next member of a comma-separated list, without the space round it; empty ones are skipped.
  * False: there is none. Commas within quotes are taken for commas. */

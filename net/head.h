@@ -5,12 +5,13 @@
  * "chunked"), and both must agree on where the message ends; if they do not, it is refused, never
  * repaired. docs/wire.md lists it all. Pure; the slices live as long as the bytes.
  *
- * A head is *plain*, and llhttp is not asked, when its start line is CAPITALS SP /path SP HTTP/1.1
- * or begins with HTTP/1.1, it has no bytes but visible ASCII, spaces and CRLF, no space before a
- * colon, at most one Content-Length and that without leading zeros, a Connection that says close or
- * keep-alive and nothing else or none, and no Transfer-Encoding, Upgrade, Proxy-Connection or
- * HTTP2-Settings. Built with HEAD_JUDGE_ALL (all builds but release) plain heads are also read the
- * long way and judged by llhttp, and a difference is a CHECK failure.
+ * A head is *plain*, and read by net/plain.c alone, when its start line is CAPITALS SP /path SP
+ * HTTP/1.1 (or HTTP/1.1 SP status), it has no bytes but visible ASCII, spaces and CRLF, its names
+ * are of letters, digits, '-' and '.' up to the colon, it has at most one Content-Length and that
+ * without leading zeros, a Connection that says close or keep-alive and nothing else or none, and
+ * no Transfer-Encoding, Upgrade, Proxy-Connection or HTTP2-Settings. Built with HEAD_JUDGE_ALL (all
+ * builds but release) plain heads go the long way too (net/judged.c), and any difference is a CHECK
+ * failure.
  */
 #ifndef NET_HEAD_H
 #define NET_HEAD_H
@@ -40,12 +41,12 @@ struct head_field {
 enum framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE };
 
 struct head {
-    size_t bytes;     /* of the whole head, the empty line included; also of one refused, but 0
-                         where it is too large or has a bare LF or a NUL */
-    uint32_t present; /* the ids that are there: FIELD_BIT */
-    uint32_t repeated;
-    uint8_t minor; /* HTTP/1.minor: 0, or 1 for that and all above (RFC 9110, 2.5) */
-    bool plain;    /* see above */
+    size_t bytes;      /* of the whole head, the empty line included; also of one refused, but 0
+                          where it is too large or has a bare LF or a NUL */
+    uint32_t present;  /* the ids that are there: FIELD_BIT */
+    uint32_t repeated; /* those that are there more than once */
+    bool plain;        /* see above */
+    uint8_t minor;     /* HTTP/1.minor: 0, or 1 for that and all above (RFC 9110, 2.5) */
     bool keep_alive;
     bool nominates; /* Connection names fields of the sender's own */
     bool upgrade; /* a request that validly asks for an upgrade that can be tunnelled; a 101 or 426

@@ -13,85 +13,100 @@
 
 #include "base/str.h"
 
-/* What the inline ones below do without SSE2, and for slices of less than sixteen bytes. */
-size_t scan_plain_short(struct str s, size_t from);
-size_t scan_word_short(struct str s, size_t from);
-size_t scan_target_short(struct str s, size_t from);
+/* What the inline ones below leave: the last bytes of a slice, and short slices. */
+size_t scan_plain_rest(struct str s, size_t from);
+size_t scan_word_rest(struct str s, size_t from);
+size_t scan_target_rest(struct str s, size_t from);
+
+/* Without SSE2. */
+size_t scan_plain_bytes(struct str s, size_t from);
+size_t scan_word_bytes(struct str s, size_t from);
+size_t scan_target_bytes(struct str s, size_t from);
 
 #ifdef __SSE2__
 #include <emmintrin.h>
 
 enum { SCAN_BLOCK = 16 };
 
-/* Each of these: a bit for every byte of the block that ends the run. */
+static inline __m128i scan_load(const char *at)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)at);
+}
+
+/* Each of these: a bit for every byte of the block that ends the run. A byte's highest bit is all
+ * that counts; arithmetic that saturates sets it on one side of a bound and not on the other. */
 static inline unsigned scan_plain_ends(__m128i v)
 {
     /* As signed bytes and one more, DEL and those of 8 bits lie below '!', as controls do. */
-    return (unsigned)_mm_movemask_epi8(
-        _mm_cmplt_epi8(_mm_add_epi8(v, _mm_set1_epi8(1)), _mm_set1_epi8('!')));
+    __m128i next = _mm_add_epi8(v, _mm_set1_epi8(1));
+
+    return (unsigned)_mm_movemask_epi8(_mm_subs_epi8(next, _mm_set1_epi8('!')));
 }
 
-static inline __m128i scan_within(__m128i v, char first, char last)
+static inline __m128i scan_outside(__m128i v, char first, char last)
 {
     __m128i offset = _mm_sub_epi8(v, _mm_set1_epi8(first));
 
-    return _mm_cmpeq_epi8(_mm_min_epu8(offset, _mm_set1_epi8((char)(last - first))), offset);
+    return _mm_adds_epu8(offset, _mm_set1_epi8((char)(0x7f - (last - first))));
 }
 
 static inline unsigned scan_word_ends(__m128i v)
 {
-    __m128i letter = scan_within(_mm_or_si128(v, _mm_set1_epi8(0x20)), 'a', 'z');
-    __m128i other = scan_within(v, '-', '9'); /* and a slash */
+    __m128i letter = scan_outside(_mm_or_si128(v, _mm_set1_epi8(0x20)), 'a', 'z');
+    __m128i other = scan_outside(v, '-', '9'); /* within it lies the slash */
     __m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('/'));
 
-    return (unsigned)_mm_movemask_epi8(_mm_or_si128(letter, _mm_andnot_si128(slash, other))) ^
-           0xffffU;
+    return (unsigned)_mm_movemask_epi8(_mm_and_si128(letter, _mm_or_si128(other, slash)));
 }
 
 static inline unsigned scan_target_ends(__m128i v)
 {
-    __m128i hidden = _mm_cmplt_epi8(_mm_add_epi8(v, _mm_set1_epi8(1)), _mm_set1_epi8('"'));
+    __m128i hidden = _mm_subs_epi8(_mm_add_epi8(v, _mm_set1_epi8(1)), _mm_set1_epi8('"'));
     __m128i question = _mm_cmpeq_epi8(v, _mm_set1_epi8('?'));
     __m128i hash = _mm_cmpeq_epi8(v, _mm_set1_epi8('#'));
 
     return (unsigned)_mm_movemask_epi8(_mm_or_si128(hidden, _mm_or_si128(question, hash)));
 }
 
-/* The last block of a slice holds bytes from before `from`: they are shifted out. */
-#define SCAN_BODY(ends, in_short)                                                                  \
-    while (s.len - from >= SCAN_BLOCK) {                                                           \
-        unsigned mask = ends(_mm_loadu_si128((const __m128i *)(const void *)(s.ptr + from)));      \
+/* Of whole blocks. */
+#define SCAN_BLOCKS(ends, s, from)                                                                 \
+    for (; (ptrdiff_t)(from) <= (ptrdiff_t)(s).len - SCAN_BLOCK; (from) += SCAN_BLOCK) {           \
+        unsigned mask = ends(scan_load((s).ptr + (from)));                                         \
         if (mask != 0)                                                                             \
-            return from + (size_t)__builtin_ctz(mask);                                             \
-        from += SCAN_BLOCK;                                                                        \
-    }                                                                                              \
-    if (s.len < SCAN_BLOCK)                                                                        \
-        return in_short(s, from);                                                                  \
-    unsigned mask =                                                                                \
-        ends(_mm_loadu_si128((const __m128i *)(const void *)(s.ptr + s.len - SCAN_BLOCK))) >>      \
-        (SCAN_BLOCK - (s.len - from));                                                             \
-    return mask == 0 ? s.len : from + (size_t)__builtin_ctz(mask)
+            return (from) + (unsigned)__builtin_ctz(mask);                                         \
+    }
 #else
-#define SCAN_BODY(ends, in_short) return in_short(s, from)
+#define SCAN_BLOCKS(ends, s, from)
 #endif
 
-/* The first byte at or behind `from` (at most s.len) that is not ASCII text: a control byte, DEL,
- * or one of 8 bits; s.len when there is none. The other two likewise. */
+/* The first byte at or behind `from` that is not ASCII text: a control byte, DEL, or one of 8 bits;
+ * s.len when there is none, also where `from` lies up to eight bytes behind the end. The other
+ * two likewise. */
 static inline size_t scan_plain(struct str s, size_t from)
 {
-    SCAN_BODY(scan_plain_ends, scan_plain_short);
+    SCAN_BLOCKS(scan_plain_ends, s, from)
+    return scan_plain_rest(s, from);
 }
 
 /* The first that is no letter, digit, '-' or '.': what most names and hosts are made of. */
 static inline size_t scan_word(struct str s, size_t from)
 {
-    SCAN_BODY(scan_word_ends, scan_word_short);
+#ifdef __SSE2__
+    if ((ptrdiff_t)from <= (ptrdiff_t)s.len - SCAN_BLOCK) { /* few names go on */
+        unsigned mask = scan_word_ends(scan_load(s.ptr + from));
+        if (mask != 0)
+            return from + (unsigned)__builtin_ctz(mask);
+        from += SCAN_BLOCK;
+    }
+#endif
+    return scan_word_rest(s, from);
 }
 
 /* The first that is '?' or '#', or not visible ASCII. */
 static inline size_t scan_target(struct str s, size_t from)
 {
-    SCAN_BODY(scan_target_ends, scan_target_short);
+    SCAN_BLOCKS(scan_target_ends, s, from)
+    return scan_target_rest(s, from);
 }
 
 #endif
