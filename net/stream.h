@@ -46,17 +46,26 @@ enum { STREAM_UNSENT_BYTES = 128 * 1024 };
 struct stream_out; /* bytes the kernel did not take yet */
 
 struct stream {
-    uv_tcp_t tcp;
+    union {
+        uv_poll_t poll;     /* once there is a socket */
+        uv_idle_t unopened; /* of one that is closed before that */
+    } handle;
+    struct loop *loop;
     const struct stream_events *events;
     struct stream_out *out; /* NULL: nothing pending */
     struct stream_tls *tls; /* NULL: plain */
-    bool connecting, reading, closing;
+    int fd;                 /* -1: no socket yet, or no more */
+    uint8_t polled;         /* UV_READABLE, UV_WRITABLE: what the loop watches for */
+    bool opening;           /* connect(2) is under way */
+    bool refused;           /* and it failed at once */
+    bool connecting;        /* that, or the handshake */
+    bool reading, closing;
     bool ended;  /* nothing more comes: its FIN, or broken */
     bool broken; /* nothing more goes either; told once */
     bool shut;   /* our FIN */
 };
 
-/* Sets the stream up on its loop; it then owns a uv handle and must be closed. */
+/* Sets the stream up on its loop; it must be closed. */
 void stream_init(struct stream *, struct loop *, const struct stream_events *);
 /* Takes over an accepted descriptor (net/acceptor.h). 0 or UV_E*. */
 int stream_adopt(struct stream *, int fd);
@@ -77,9 +86,8 @@ void stream_pause(struct stream *); /* idempotent */
  * pending afterwards (0: all gone; else on_drain comes), or a negative UV_E* when the connection
  * is broken. The caller bounds what is pending by pausing its source until on_drain. */
 ssize_t stream_write(struct stream *, const uv_buf_t *bufs, unsigned count);
+/* What the kernel has not taken yet: it shrinks as the peer reads, until on_drain. */
 size_t stream_pending(const struct stream *);
-/* What of that the kernel has not taken yet: it shrinks as the peer reads, long before on_drain. */
-size_t stream_backlog(const struct stream *);
 /* FIN once everything pending is written. Reading goes on. */
 void stream_shutdown(struct stream *);
 
@@ -110,7 +118,7 @@ bool stream_tls_resumed(const struct stream *);
 
 static inline struct loop *stream_loop(const struct stream *s)
 {
-    return loop_of(s->tcp.loop);
+    return s->loop;
 }
 
 #endif

@@ -12,14 +12,17 @@ size_t stream_pending_raw(const struct stream *);
 void stream_shutdown_raw(struct stream *);
 /* A FIN ends one direction, an error both: it is told even when the FIN was told before. */
 void stream_end(struct stream *, int status);
-/* libuv said "end of the stream", and it was an RST. */
-bool stream_was_reset(struct stream *);
+/* The socket is read, or not; what comes goes to stream_tls_bytes and stream_tls_end. */
+void stream_poll(struct stream *, bool read);
 
 /* --- stream_tls.c --- */
 /* Where it will connect to. */
 void stream_tls_address(struct stream *, const struct sockaddr *);
 /* TCP stands: begins the client's handshake. Tells on_connect, perhaps at once. */
 void stream_tls_start(struct stream *);
+/* What the socket gave, or its end: UV_EOF or another UV_E*. */
+void stream_tls_bytes(struct stream *, struct str);
+void stream_tls_end(struct stream *, int status);
 /* The connection broke during the handshake. */
 void stream_tls_broken(struct stream *, int status);
 ssize_t stream_tls_write(struct stream *, const uv_buf_t *bufs, unsigned count);

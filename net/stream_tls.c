@@ -55,16 +55,6 @@ void stream_tls_free(struct stream *s)
 
 /* --- reading the socket --- */
 
-static void on_uv_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
-{
-    struct loop *loop = loop_of(handle->loop);
-
-    (void)suggested;
-    *buf = uv_buf_init(loop->read_buffer + STREAM_TLS_MARGIN, LOOP_READ_BYTES - STREAM_TLS_MARGIN);
-}
-
-static void on_uv_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf);
-
 /* The socket is read for the handshake, whatever the owner wants, and then when it does. */
 static void update_polling(struct stream *s)
 {
@@ -72,12 +62,7 @@ static void update_polling(struct stream *s)
     bool want = t->opened && !s->closing && !s->ended &&
                 (s->connecting || (s->reading && t->kept.len == 0 && !t->end_held));
 
-    if (want == t->polling)
-        return;
-    if (want)
-        t->polling = uv_read_start((uv_stream_t *)&s->tcp, on_uv_alloc, on_uv_read) == 0;
-    else
-        t->polling = uv_read_stop((uv_stream_t *)&s->tcp) != 0;
+    stream_poll(s, want);
 }
 
 /* The end of what comes. An owner that stopped reading learns of it when it reads again. */
@@ -226,15 +211,12 @@ void stream_tls_address(struct stream *s, const struct sockaddr *address)
     tls_client_resume(s->tls->client, s->tls->ssl, address);
 }
 
-static void on_uv_end(struct stream *s, int status)
+void stream_tls_end(struct stream *s, int status)
 {
     struct stream_tls *t = s->tls;
-    bool fin = status == UV_EOF;
 
-    if (fin && stream_was_reset(s))
-        status = UV_ECONNRESET;
     if (s->connecting) {
-        t->polling = uv_read_stop((uv_stream_t *)&s->tcp) != 0;
+        stream_poll(s, false);
         stream_tls_broken(s, status == UV_EOF && t->greeted ? UV_EPROTO : status);
         return;
     }
@@ -248,20 +230,12 @@ static void on_uv_end(struct stream *s, int status)
     end(s, status);
 }
 
-static void on_uv_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf)
+void stream_tls_bytes(struct stream *s, struct str bytes)
 {
-    struct stream *s = CONTAINER_OF((uv_tcp_t *)handle, struct stream, tcp);
     struct stream_tls *t = s->tls;
 
-    if (nread == 0)
-        return;
-    loop_turn(stream_loop(s));
-    if (nread < 0) {
-        on_uv_end(s, (int)nread);
-        return;
-    }
     t->greeted = true;
-    t->in = (struct str){buf->base, (size_t)nread};
+    t->in = bytes;
     if (s->connecting && t->server != NULL && !stream_tls_greet(t, t->in)) {
         stream_tls_set_error(t, "the ClientHello is too large");
         stream_tls_fail(t);

@@ -36,9 +36,8 @@ struct stream_tls {
     uint8_t hello[4], hello_got, record_got, record_type;
     uint16_t record_len, record_left;
     uint32_t hello_left;
-    bool done;    /* the handshake is */
-    bool failed;  /* nothing is encrypted or decrypted any more */
-    bool polling; /* the socket is read */
+    bool done;   /* the handshake is */
+    bool failed; /* nothing is encrypted or decrypted any more */
 };
 
 /* Takes `ssl` over, whose bytes are this stream's from now on. 0 or UV_E*; then it was freed. */

@@ -119,10 +119,10 @@ static void sweep_queued(struct exchange *ex, int64_t now_ns)
 /* A slow side takes a little at a time, long before all that is pending is gone. */
 static void see_progress(struct exchange *ex, int64_t now_ns)
 {
-    size_t backlog = stream_backlog(&ex->client->stream);
+    size_t backlog = stream_pending(&ex->client->stream);
 
     if (ex->up != NULL)
-        backlog += stream_backlog(&ex->up->stream);
+        backlog += stream_pending(&ex->up->stream);
     if (backlog < ex->backlog)
         ex->progress_ns = now_ns;
     ex->backlog = backlog;
