@@ -196,6 +196,7 @@ static void on_tick(uv_timer_t *timer)
     struct run *run = timer->data;
 
     controller_tick(run->controller);
+    proxy_tidy(run->proxy);
     admin_pump(run->admin);
 }
 

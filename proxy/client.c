@@ -432,8 +432,6 @@ void client_sweep(struct worker *w, int64_t now_ns)
         stat_add(&w->stats.handshake_failures, 1);
         close_client(c);
     }
-    while ((c = oldest(&w->waiting, now_ns - w->shared->config->limits.idle_timeout_ns)) != NULL)
-        close_client(c);
     while ((c = oldest(&w->in_heads, now_ns - w->shared->config->limits.header_timeout_ns)) != NULL)
         refuse(c, 408, "the head did not arrive within limits.header_timeout");
     struct list *next;
@@ -447,12 +445,15 @@ void client_sweep(struct worker *w, int64_t now_ns)
     }
 }
 
-void client_close_idle(struct worker *w, int64_t since_ns)
+bool client_close_idle(struct worker *w, int64_t since_ns)
 {
-    struct client *c;
-
-    while ((c = oldest(&w->waiting, since_ns)) != NULL)
+    for (int i = 0; i < WORKER_CLOSES_MAX; i++) {
+        struct client *c = oldest(&w->waiting, since_ns);
+        if (c == NULL)
+            return false;
         close_client(c);
+    }
+    return true;
 }
 
 void client_close_all(struct worker *w)

@@ -66,10 +66,11 @@ void client_answer(struct client *, const struct forward_error *, bool keep_aliv
 /* A whole answer that is ready; then client_done. */
 void client_send(struct client *, struct str answer, bool keep_alive, bool body_coming);
 
-/* Timeouts of waiting and lingering clients, each 100 ms. */
+/* Timeouts of clients within handshakes and heads and of lingering ones, each 100 ms. */
 void client_sweep(struct worker *, int64_t now_ns);
-/* Closes clients that have been between requests since then or longer. */
-void client_close_idle(struct worker *, int64_t since_ns);
+/* Closes clients that have been between requests since then or longer. True: not yet all of them
+ * (WORKER_CLOSES_MAX). */
+bool client_close_idle(struct worker *, int64_t since_ns);
 /* Closes every client that has no request under way. */
 void client_close_all(struct worker *);
 

@@ -151,12 +151,26 @@ void pool_drop(struct upstream *up)
     stream_close(&up->stream);
 }
 
-void pool_expire(struct worker *w, int64_t now_ns)
+static struct upstream *longest_idle(struct worker *w)
 {
-    while (!list_empty(&w->idle_upstreams)) {
-        struct upstream *up = CONTAINER_OF(w->idle_upstreams.next, struct upstream, idle_anyway);
-        if (now_ns != INT64_MAX && now_ns - up->idle_since_ns < POOL_IDLE_S * NS_PER_SEC)
-            return;
+    return list_empty(&w->idle_upstreams)
+               ? NULL
+               : CONTAINER_OF(w->idle_upstreams.next, struct upstream, idle_anyway);
+}
+
+bool pool_expire(struct worker *w, int64_t now_ns)
+{
+    for (int i = 0; i < WORKER_CLOSES_MAX; i++) {
+        struct upstream *up = longest_idle(w);
+        if (up == NULL || now_ns - up->idle_since_ns < POOL_IDLE_S * NS_PER_SEC)
+            return false;
         pool_drop(up);
     }
+    return true;
+}
+
+void pool_close_idle(struct worker *w)
+{
+    while (!list_empty(&w->idle_upstreams))
+        pool_drop(longest_idle(w));
 }

@@ -36,7 +36,9 @@ struct upstream *pool_connect(struct worker *, struct pool *, const struct route
 void pool_give(struct upstream *);
 /* Lets go of it for good. */
 void pool_drop(struct upstream *);
-/* Closes what has been idle too long, in all pools; all of it when now_ns is INT64_MAX. */
-void pool_expire(struct worker *, int64_t now_ns);
+/* Closes what has been idle too long, in all pools. True: not yet all of it (WORKER_CLOSES_MAX). */
+bool pool_expire(struct worker *, int64_t now_ns);
+/* Closes whatever is idle. */
+void pool_close_idle(struct worker *);
 
 #endif

@@ -169,6 +169,12 @@ int proxy_reload_certificates(struct proxy *p, struct diagnostics *reterr)
     return 0;
 }
 
+void proxy_tidy(struct proxy *p)
+{
+    for (size_t w = 0; w < p->count; w++)
+        worker_tidy(p->workers[w]);
+}
+
 static int prepare(struct proxy *p, const struct proxy_options *o, struct error *reterr)
 {
     const struct config *config = o->set->config;

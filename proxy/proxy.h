@@ -104,6 +104,9 @@ int proxy_check_certificates(const struct policy_set *, const struct clock *,
  * warnings. Blocks while it reads; control thread. */
 int proxy_reload_certificates(struct proxy *, struct diagnostics *reterr);
 
+/* Now and then, such as each tick: frees what workers have done with. Control thread. */
+void proxy_tidy(struct proxy *);
+
 /* Stops accepting; requests in flight may finish for at most drain_ns, then the rest is cut.
  * Returns at once; any thread. Everything else here still works until proxy_free. */
 void proxy_drain(struct proxy *, int64_t drain_ns);

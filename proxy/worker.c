@@ -46,6 +46,15 @@ static void close_own_handles(struct worker *w)
     uv_close((uv_handle_t *)&w->wake, NULL);
 }
 
+static void close_expired(struct worker *w, int64_t now_ns)
+{
+    bool more = client_close_idle(w, now_ns - w->shared->config->limits.idle_timeout_ns);
+
+    more = pool_expire(w, now_ns) || more;
+    if (more)
+        uv_async_send(&w->wake); /* in the next turn of the loop */
+}
+
 /* Draining ends when nothing is under way, or at its deadline, when what is left is cut. */
 static void drain_step(struct worker *w, int64_t now_ns)
 {
@@ -60,12 +69,12 @@ static void drain_step(struct worker *w, int64_t now_ns)
         w->draining = true;
         w->drain_ns = now_ns;
         close_acceptors(w);
-        pool_expire(w, INT64_MAX);
     }
     /* An idle connection that is closed loses the request which is on its way to us: for a moment
      * each is still served, and its answer says `Connection: close`. */
-    if (now_ns - w->drain_ns >= DRAIN_GRACE_MS * NS_PER_MS)
-        client_close_idle(w, now_ns - DRAIN_GRACE_MS * NS_PER_MS);
+    if (now_ns - w->drain_ns >= DRAIN_GRACE_MS * NS_PER_MS &&
+        client_close_idle(w, now_ns - DRAIN_GRACE_MS * NS_PER_MS))
+        uv_async_send(&w->wake);
     if (now_ns >= deadline_ns) {
         while (!list_empty(&w->exchanges)) {
             atomic_fetch_add(&w->shared->cut, 1);
@@ -74,7 +83,7 @@ static void drain_step(struct worker *w, int64_t now_ns)
         client_close_all(w);
     }
     if (w->clients == 0) {
-        pool_expire(w, INT64_MAX);
+        pool_close_idle(w);
         close_own_handles(w);
     }
 }
@@ -87,7 +96,7 @@ void worker_sweep(struct worker *w)
     sweep_exchanges(w, now_ns); /* before the recorder: it says how long clients have not read */
     recorder_sweep(w->shard, now_ns);
     client_sweep(w, now_ns);
-    pool_expire(w, now_ns);
+    close_expired(w, now_ns);
     drain_step(w, now_ns);
 }
 
@@ -102,8 +111,15 @@ static void take_certificates(struct worker *w)
 
     if (renewed == NULL)
         return;
-    certificates_unref(w->certificates);
+    /* Not here: it may be the last reference, and to free certificates and authorities takes long.
+     */
+    certificates_unref(atomic_exchange(&w->retired, w->certificates));
     w->certificates = renewed;
+}
+
+void worker_tidy(struct worker *w)
+{
+    certificates_unref(atomic_exchange(&w->retired, NULL));
 }
 
 static void on_wake(uv_async_t *async)
@@ -114,6 +130,7 @@ static void on_wake(uv_async_t *async)
     loop_turn(&w->loop);
     spread_take(w);
     queue_serve(w);
+    close_expired(w, w->loop.now_ns);
     drain_step(w, w->loop.now_ns);
 }
 
@@ -234,6 +251,7 @@ void worker_free(struct worker *w)
     loop_deinit(&w->loop);
     uv_sem_destroy(&w->gate);
     certificates_unref(w->renewed);
+    certificates_unref(w->retired);
     certificates_unref(w->certificates);
     strbuf_deinit(&w->scratch);
     for (struct listening *l = w->listening, *after; l != NULL; l = after) {

@@ -68,6 +68,10 @@ struct withdrawal {
     uint32_t epoch;
 };
 
+/* Connections that nobody uses are closed so many per turn of the loop: each costs microseconds,
+ * and there may be thousands of them, while others wait for answers. */
+enum { WORKER_CLOSES_MAX = 32 };
+
 /* What a head may grow by on its way through, at most; a head of limits.head doubles at worst. */
 enum { HEAD_EXTRA_BYTES = 8 * 1024 };
 
@@ -106,6 +110,7 @@ struct worker {
     struct inbox inbox;                     /* connections that other workers hand to this one */
     struct certificates *certificates;      /* for new connections */
     _Atomic(struct certificates *) renewed; /* to be taken up; NULL: nothing new */
+    _Atomic(struct certificates *) retired; /* no longer in use: worker_tidy lets go of them */
     _Atomic int64_t drain_deadline_ns;      /* 0: running; else: no new connections, end by then */
     bool draining;
     int64_t drain_ns;          /* since when */
@@ -147,6 +152,8 @@ void worker_call_off(struct worker *);
 void worker_sweep(struct worker *);
 /* New connections use these from now on. The control thread; nothing happens once it drains. */
 void worker_renew(struct worker *, struct certificates *);
+/* Frees what this worker has done with and could be slow to free. The control thread. */
+void worker_tidy(struct worker *);
 /* Any thread. */
 void worker_drain(struct worker *, int64_t deadline_ns);
 void worker_join(struct worker *);
