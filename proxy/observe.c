@@ -1,4 +1,5 @@
 /* Lines become events (WHATWG HTML, 9.2.6, or one JSON text per line), and those go to the judge.
+ * Most events are like one before (proxy/observe_shape.h), and are not even cut into lines.
  *
  * Nothing is kept of an event but what it proves, so a megabyte of base64 costs no more memory than
  * a ping. An event counts when its empty line has come; the last one also when the stream ends
@@ -12,6 +13,9 @@
 #include "base/check.h"
 #include "proxy/observe_json.h"
 #include "proxy/observe_judge.h"
+#include "proxy/observe_kind.h"
+#include "proxy/observe_scan.h"
+#include "proxy/observe_shape.h"
 
 enum line {
     LINE_MARK_1, /* a byte order mark may come */
@@ -34,15 +38,23 @@ static const char done_text[] = "[DONE]";
 
 struct observe {
     struct observe_judge judge;
-    uint8_t line;     /* enum line */
-    bool after_cr;    /* an LF would belong to the line end before it */
-    uint8_t data;     /* enum data */
-    bool has_data;    /* the event has a data field, maybe an empty one */
-    uint8_t done_len; /* of done_text, matched */
-    uint8_t field_len, name_len;
-    char field[FIELD_MAX];
-    char name[OBSERVE_WORD_MAX];
+    uint8_t line;                  /* enum line */
+    bool after_cr;                 /* an LF would belong to the line end before it */
+    uint8_t data;                  /* enum data */
+    bool has_data;                 /* the event has a data field, maybe an empty one */
+    uint8_t done_len;              /* of done_text, matched */
+    uint8_t text_len;              /* of the field or event name in json.text, which is free then */
+    uint16_t name;                 /* words of the event's name */
+    uint8_t shape;                 /* of the last event */
+    struct observe_shapes *shapes; /* NULL: not looked for */
     struct observe_json json;
+};
+
+/* The bytes at hand. */
+struct look {
+    const char *at, *end;
+    const char *from; /* where the event under way begins; NULL: not in these bytes */
+    struct observe_holes holes;
 };
 
 _Static_assert(sizeof(struct observe) <= OBSERVE_BYTES_MAX, "a stream's state is small");
@@ -51,23 +63,28 @@ static void event_start(struct observe *o)
 {
     o->data = DATA_NONE;
     o->has_data = false;
-    o->name_len = 0;
+    o->name = 0;
+}
+
+static bool is_json(const struct observe *o)
+{
+    return o->data == DATA_JSON && observe_json_whole(&o->json);
 }
 
 /* The event is complete: 1 if it has a piece of content. Without data it is none, as in browsers.
  */
-static unsigned event_end(struct observe *o)
+static unsigned event_end(struct observe *o, const struct look *look)
 {
     struct observe_event ev = {.some = o->data != DATA_NONE};
+    bool json = is_json(o);
 
     if (!o->has_data) {
         event_start(o);
         return 0;
     }
     ev.done = o->data == DATA_DONE && o->done_len == sizeof(done_text) - 1;
-    if (o->name_len <= sizeof(o->name))
-        ev.name = observe_word_event((struct str){o->name, o->name_len});
-    if (o->data == DATA_JSON && observe_json_whole(&o->json)) {
+    ev.name = o->name;
+    if (json) {
         ev.words = o->json.words | ev.name;
         ev.named = o->json.named;
         ev.present = o->json.present;
@@ -75,8 +92,29 @@ static unsigned event_end(struct observe *o)
         ev.choices = o->json.choices;
         ev.finished = o->json.finished;
     }
+    if (json && o->shapes != NULL && look->from != NULL && *look->at == '\n')
+        observe_shape_learn(o->shapes, o->judge.lines, look->from, look->at + 1, &look->holes, &ev);
     event_start(o);
     return observe_judge_event(&o->judge, &ev) ? 1 : 0;
+}
+
+/* Where an event that is like one before ends, if one begins here. */
+static const char *known_event(struct observe *o, struct look *look, unsigned *pieces)
+{
+    const char *stop;
+
+    if (o->shapes == NULL || o->line != LINE_START || o->data != DATA_NONE || o->has_data ||
+        o->name != 0)
+        return NULL;
+    const struct observe_shape *s =
+        observe_shape_find(o->shapes, &o->shape, o->judge.lines, look->at, look->end, &stop);
+    if (s == NULL) {
+        look->from = look->at;
+        look->holes.count = 0;
+        return NULL;
+    }
+    *pieces += observe_judge_event(&o->judge, &s->proves) ? 1 : 0;
+    return stop;
 }
 
 static const char *done_bytes(struct observe *o, const char *p, const char *end)
@@ -108,15 +146,17 @@ static const char *data_kind(struct observe *o, const char *p)
 }
 
 /* Up to the end of the line, or of the bytes. */
-static const char *data_bytes(struct observe *o, const char *p, const char *end)
+static const char *data_bytes(struct observe *o, struct look *look)
 {
+    const char *p = look->at, *end = look->end;
+
     while (p < end && *p != '\n' && *p != '\r') {
         switch ((enum data)o->data) {
         case DATA_NONE:
             p = data_kind(o, p);
             break;
         case DATA_JSON:
-            p = observe_json_bytes(&o->json, p, end);
+            p = observe_json_bytes(&o->json, p, end, &look->holes);
             break;
         case DATA_DONE:
             p = done_bytes(o, p, end);
@@ -131,27 +171,34 @@ static const char *data_bytes(struct observe *o, const char *p, const char *end)
 
 static void data_line(struct observe *o)
 {
-    if (o->has_data && o->data == DATA_JSON)
-        observe_json_newline(&o->json);
-    else if (o->has_data && o->data == DATA_DONE && o->done_len < sizeof(done_text) - 1)
+    if (o->has_data && o->data == DATA_DONE && o->done_len < sizeof(done_text) - 1)
         o->data = DATA_OTHER;
     o->has_data = true;
 }
 
+/* More of a field's name or an event's; more than there is room for is neither. */
+static void keep(struct observe *o, size_t max, const char *p, size_t n)
+{
+    if (o->text_len > max || n > max - o->text_len) {
+        o->text_len = (uint8_t)(max + 1);
+        return;
+    }
+    memcpy(o->json.text + o->text_len, p, n);
+    o->text_len = (uint8_t)(o->text_len + n);
+}
+
 static const char *field_bytes(struct observe *o, const char *p, const char *end)
 {
-    for (; p < end && *p != ':' && *p != '\n' && *p != '\r'; p++) {
-        if (o->field_len < FIELD_MAX)
-            o->field[o->field_len] = *p;
-        o->field_len = o->field_len > FIELD_MAX ? o->field_len : (uint8_t)(o->field_len + 1);
-        if (o->field_len > FIELD_MAX) {
-            o->line = LINE_SKIP;
-            return p;
-        }
-    }
-    if (p < end && *p == ':') {
+    const char *from = p;
+
+    while (p < end && *p != ':' && *p != '\n' && *p != '\r' && p - from <= FIELD_MAX)
+        p++;
+    keep(o, FIELD_MAX, from, (size_t)(p - from));
+    if (o->text_len > FIELD_MAX) {
+        o->line = LINE_SKIP;
+    } else if (p < end && *p == ':') {
         o->line = LINE_SPACE;
-        return p + 1;
+        p++;
     }
     return p;
 }
@@ -159,7 +206,7 @@ static const char *field_bytes(struct observe *o, const char *p, const char *end
 /* After the colon, and after the space if one followed it. */
 static void value_start(struct observe *o)
 {
-    struct str field = {o->field, o->field_len};
+    struct str field = {o->json.text, o->text_len};
 
     o->line = LINE_SKIP;
     if (str_eq(field, STR("data"))) {
@@ -167,7 +214,8 @@ static void value_start(struct observe *o)
         data_line(o);
     } else if (str_eq(field, STR("event"))) {
         o->line = LINE_NAME;
-        o->name_len = 0;
+        o->name = 0;
+        o->text_len = 0;
     } else if (str_eq(field, STR("error"))) {
         o->line = LINE_ERROR; /* llama.cpp reports errors in a field of its own */
     }
@@ -176,30 +224,34 @@ static void value_start(struct observe *o)
 static const char *name_bytes(struct observe *o, const char *p, const char *end)
 {
     const char *stop = observe_line_end(p, end);
-    size_t n = (size_t)(stop - p);
 
-    if (o->name_len > sizeof(o->name) || n > sizeof(o->name) - o->name_len) {
-        o->name_len = sizeof(o->name) + 1;
-    } else {
-        memcpy(o->name + o->name_len, p, n);
-        o->name_len = (uint8_t)(o->name_len + n);
-    }
+    keep(o, OBSERVE_WORD_MAX, p, (size_t)(stop - p));
     return stop;
 }
 
+static void name_ended(struct observe *o)
+{
+    if (o->text_len <= OBSERVE_WORD_MAX)
+        o->name = (uint16_t)observe_word_event((struct str){o->json.text, o->text_len});
+}
+
 /* The line is over. A field without a colon has the empty value: `data` alone is data. */
-static unsigned line_end(struct observe *o)
+static unsigned line_end(struct observe *o, const struct look *look)
 {
     unsigned pieces = 0;
 
+    if (o->line == LINE_DATA && o->data == DATA_JSON)
+        observe_json_newline(&o->json);
     if (o->line == LINE_START) {
         if (!o->judge.lines)
-            pieces = event_end(o);
+            pieces = event_end(o, look);
     } else if (o->line == LINE_FIELD || o->line == LINE_SPACE) {
         value_start(o);
     }
+    if (o->line == LINE_NAME)
+        name_ended(o);
     if (o->judge.lines && o->data != DATA_NONE)
-        pieces = event_end(o);
+        pieces = event_end(o, look);
     o->line = LINE_START;
     return pieces;
 }
@@ -212,7 +264,7 @@ static void line_start(struct observe *o, char c)
         o->has_data = true;
     } else {
         o->line = c == ':' ? LINE_SKIP : LINE_FIELD;
-        o->field_len = 0;
+        o->text_len = 0;
     }
 }
 
@@ -237,14 +289,21 @@ static const char *mark(struct observe *o, const char *p)
     return p;
 }
 
-static const char *line_bytes(struct observe *o, const char *p, const char *end)
+static const char *line_bytes(struct observe *o, struct look *look)
 {
+    const char *p = look->at, *end = look->end;
+
     switch ((enum line)o->line) {
     case LINE_MARK_1:
     case LINE_MARK_2:
     case LINE_MARK_3:
         return mark(o, p);
     case LINE_START:
+        if (!o->judge.lines && end - p > 5 && memcmp(p, "data:", 5) == 0) {
+            o->line = LINE_DATA; /* as most lines are, whole in these bytes */
+            data_line(o);
+            return p[5] == ' ' ? p + 6 : p + 5;
+        }
         line_start(o, *p);
         return p;
     case LINE_FIELD:
@@ -253,7 +312,7 @@ static const char *line_bytes(struct observe *o, const char *p, const char *end)
         value_start(o);
         return *p == ' ' ? p + 1 : p;
     case LINE_DATA:
-        return data_bytes(o, p, end);
+        return data_bytes(o, look);
     case LINE_NAME:
         return name_bytes(o, p, end);
     case LINE_ERROR:
@@ -270,20 +329,27 @@ static const char *line_bytes(struct observe *o, const char *p, const char *end)
 
 unsigned observe_bytes(struct observe *o, struct str run)
 {
-    const char *p = run.ptr, *end = run.ptr + run.len;
+    struct look look;
     unsigned pieces = 0;
 
-    while (p < end && !o->judge.ended) {
-        if (*p == '\n' && o->after_cr) {
+    look.at = run.ptr;
+    look.end = run.ptr + run.len;
+    look.from = NULL;
+    look.holes.count = 0;
+    while (look.at < look.end && !o->judge.ended) {
+        const char *known;
+        char c = *look.at;
+        if (c == '\n' && o->after_cr) {
             o->after_cr = false;
-            p++;
-        } else if ((*p == '\n' || *p == '\r') && o->line >= LINE_START) {
-            o->after_cr = *p == '\r';
-            pieces += line_end(o);
-            p++;
+            look.at++;
+        } else if ((c == '\n' || c == '\r') && o->line >= LINE_START) {
+            o->after_cr = c == '\r';
+            pieces += line_end(o, &look);
+            look.at++;
         } else {
             o->after_cr = false;
-            p = line_bytes(o, p, end);
+            known = known_event(o, &look, &pieces);
+            look.at = known != NULL ? known : line_bytes(o, &look);
         }
     }
     return pieces;
@@ -298,63 +364,38 @@ static bool is_event_whole(const struct observe *o)
 enum outcome_kind observe_end(const struct observe *o, bool whole)
 {
     struct observe last = *o;
+    struct look none;
 
+    none.from = NULL;
     if (!last.judge.ended && is_event_whole(&last)) {
-        line_end(&last);
+        line_end(&last, &none);
         if (!last.judge.ended)
-            event_end(&last);
+            event_end(&last, &none);
     }
     return observe_judge_end(&last.judge, whole);
 }
 
-enum stream_kind { STREAM_NONE, STREAM_EVENTS, STREAM_LINES };
-
-static enum stream_kind stream_kind(const struct head *response)
+struct observe_shapes *observe_shapes_new(void)
 {
-    static const char *const line_types[] = {
-        "application/x-ndjson",    "application/ndjson",    "application/jsonl",
-        "application/x-jsonl",     "application/jsonlines", "application/x-jsonlines",
-        "application/stream+json",
-    };
-    const struct head_field *field = head_get(response, FIELD_CONTENT_TYPE);
-    struct str type;
-
-    if (field == NULL || response->status / 100 != 2 || response->framing == FRAMING_NONE)
-        return STREAM_NONE;
-    struct str rest = field->value;
-    str_split(&rest, ';', &type);
-    type = str_trim(type);
-    if (str_ieq(type, STR("text/event-stream")))
-        return STREAM_EVENTS;
-    for (size_t i = 0; i < ARRAY_LEN(line_types); i++) {
-        if (str_ieq(type, str_from(line_types[i])))
-            return STREAM_LINES;
-    }
-    return STREAM_NONE;
+    return xcalloc(1, sizeof(struct observe_shapes));
 }
 
-static bool is_encoded(const struct head *response)
+void observe_shapes_free(struct observe_shapes *shapes)
 {
-    for (size_t i = 0; i < response->count; i++) {
-        const struct head_field *f = &response->fields[i];
-        if (str_ieq(f->name, STR("content-encoding")) && f->value.len > 0 &&
-            !str_ieq(f->value, STR("identity")))
-            return true;
-    }
-    return false;
+    free(shapes);
 }
 
 struct observe *observe_new(enum stream_protocol protocol, const struct head *response,
-                            bool *ret_unseen)
+                            struct observe_shapes *shapes, bool *ret_unseen)
 {
-    enum stream_kind kind = stream_kind(response);
+    enum stream_kind kind = observe_kind(response, ret_unseen);
 
-    *ret_unseen = kind != STREAM_NONE && is_encoded(response);
     if (kind == STREAM_NONE || *ret_unseen)
         return NULL;
     struct observe *o = xcalloc(1, sizeof(*o));
     observe_judge_init(&o->judge, protocol, kind == STREAM_LINES);
     o->line = LINE_MARK_1;
+    o->shapes = protocol == PROTOCOL_PLAIN ? NULL : shapes; /* there JSON is text like any other */
     return o;
 }
 

@@ -18,10 +18,18 @@
 enum { OBSERVE_BYTES_MAX = 1024 }; /* of one stream's state */
 
 struct observe;
+struct observe_shapes;
+
+/* What streams have in common: it makes the next ones cheaper, and changes nothing of what is said
+ * of them. One per thread, for all its streams. */
+struct observe_shapes *observe_shapes_new(void);
+void observe_shapes_free(struct observe_shapes *);
 
 /* NULL: the answer is not a stream of events (by its status, framing and Content-Type), or it is
- * one that cannot be read, being compressed: then *ret_unseen is true. The head is not kept. */
-struct observe *observe_new(enum stream_protocol, const struct head *response, bool *ret_unseen);
+ * one that cannot be read, being compressed: then *ret_unseen is true. The head is not kept; the
+ * shapes outlive the stream. */
+struct observe *observe_new(enum stream_protocol, const struct head *response,
+                            struct observe_shapes *, bool *ret_unseen);
 void observe_free(struct observe *); /* NULL is fine */
 
 /* The next bytes of the content, without any transfer coding. How many pieces of content (tokens,

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proxy/observe_shape.h"
 #include "proxy/observe_words.h"
 
 enum {
@@ -22,9 +23,10 @@ struct observe_json {
     uint64_t named;             /* places that are there, as bits */
     uint64_t present;           /* ... and hold anything but null */
     uint64_t filled;            /* ... a string, array or object that is not empty, or true */
-    unsigned words;             /* set of enum word */
     uint64_t choices, finished; /* their indices, as bits */
+    uint16_t words;             /* set of enum word */
     /* the machine */
+    uint16_t depth;
     uint8_t at;
     bool escaped; /* the byte before was a backslash */
     bool some;    /* the string has any byte */
@@ -33,21 +35,21 @@ struct observe_json {
     uint8_t choice;
     uint8_t place; /* enum place of the value that comes or is under way */
     uint8_t text_len;
-    uint16_t depth;
     uint8_t places[OBSERVE_JSON_PLACES_MAX];
     uint8_t objects[OBSERVE_JSON_DEPTH_MAX / 8]; /* by level: an object, not an array */
+    /* Of a key, word or number that began in bytes before. Free between lines: neither goes on over
+     * a line's end. */
     char text[OBSERVE_WORD_MAX];
 };
 
 void observe_json_start(struct observe_json *);
-/* Reads up to the next CR or LF, or to the end; returns where it stopped. */
-const char *observe_json_bytes(struct observe_json *, const char *p, const char *end);
-/* A line ended inside the object: white space, or the end of it inside a string. */
+/* Reads up to the next CR or LF, or to the end; returns where it stopped. Adds to *holes the texts
+ * and numbers for which others might stand as well. */
+const char *observe_json_bytes(struct observe_json *, const char *p, const char *end,
+                               struct observe_holes *holes);
+/* The line ends: white space, or the end of the object inside a string. */
 void observe_json_newline(struct observe_json *);
 /* One whole object was read, and nothing but white space after it. */
 bool observe_json_whole(const struct observe_json *);
-
-/* The first CR or LF, or end. */
-const char *observe_line_end(const char *p, const char *end);
 
 #endif

@@ -13,77 +13,6 @@ struct word_row {
         {literal, sizeof(literal) - 1}, value                                                      \
     }
 
-static const struct word_row top_keys[] = {
-    ROW("id", PLACE_META),
-    ROW("object", PLACE_OBJECT),
-    ROW("model", PLACE_META),
-    ROW("choices", PLACE_CHOICES),
-    ROW("type", PLACE_TYPE),
-    ROW("delta", PLACE_DELTA),
-    ROW("error", PLACE_ERROR),
-    ROW("content_block", PLACE_BLOCK),
-    ROW("item", PLACE_ITEM),
-    ROW("message", PLACE_MESSAGE),
-    ROW("response", PLACE_RESPONSE),
-    ROW("thinking", PLACE_THINKING),
-    ROW("done", PLACE_DONE),
-    ROW("done_reason", PLACE_DONE_REASON),
-    ROW("token", PLACE_TOKEN),
-    ROW("generated_text", PLACE_GENERATED_TEXT),
-    ROW("text_output", PLACE_TEXT_OUTPUT),
-    ROW("triton_final_response", PLACE_FINAL),
-    ROW("jsonrpc", PLACE_JSONRPC),
-    ROW("model_name", PLACE_META),
-    ROW("model_version", PLACE_META),
-    ROW("parameters", PLACE_META),
-    ROW("details", PLACE_META),
-    ROW("sequence_id", PLACE_META),
-    ROW("sequence_start", PLACE_META),
-    ROW("sequence_end", PLACE_META),
-};
-
-static const struct word_row choice_keys[] = {
-    ROW("index", PLACE_CHOICE_INDEX),          ROW("delta", PLACE_CHOICE_DELTA),
-    ROW("finish_reason", PLACE_CHOICE_FINISH), ROW("text", PLACE_CHOICE_CONTENT),
-    ROW("message", PLACE_CHOICE_DELTA),
-};
-
-static const struct word_row choice_delta_keys[] = {
-    ROW("content", PLACE_CHOICE_CONTENT),    ROW("reasoning_content", PLACE_CHOICE_CONTENT),
-    ROW("reasoning", PLACE_CHOICE_CONTENT),  ROW("reasoning_details", PLACE_CHOICE_CONTENT),
-    ROW("tool_calls", PLACE_CHOICE_CONTENT), ROW("function_call", PLACE_CHOICE_CONTENT),
-    ROW("refusal", PLACE_CHOICE_CONTENT),    ROW("audio", PLACE_CHOICE_CONTENT),
-    ROW("images", PLACE_CHOICE_CONTENT),
-};
-
-static const struct word_row delta_keys[] = {
-    ROW("type", PLACE_DELTA_TYPE),        ROW("text", PLACE_DELTA_TEXT),
-    ROW("thinking", PLACE_DELTA_TEXT),    ROW("partial_json", PLACE_DELTA_TEXT),
-    ROW("stop_reason", PLACE_DELTA_STOP),
-};
-
-static const struct word_row block_keys[] = {
-    ROW("type", PLACE_BLOCK_TYPE),
-    ROW("text", PLACE_BLOCK_TEXT),
-    ROW("thinking", PLACE_BLOCK_TEXT),
-};
-
-static const struct word_row item_keys[] = {
-    ROW("type", PLACE_ITEM_TYPE),
-};
-
-static const struct word_row message_keys[] = {
-    ROW("content", PLACE_MESSAGE_CONTENT),
-    ROW("thinking", PLACE_MESSAGE_CONTENT),
-    ROW("tool_calls", PLACE_MESSAGE_CONTENT),
-    ROW("images", PLACE_MESSAGE_CONTENT),
-};
-
-static const struct word_row token_keys[] = {
-    ROW("text", PLACE_TOKEN_TEXT),
-    ROW("special", PLACE_TOKEN_SPECIAL),
-};
-
 static const struct word_row objects[] = {
     ROW("chat.completion.chunk", WORD_CHAT),
     ROW("chat.completion", WORD_CHAT),
@@ -173,28 +102,174 @@ static unsigned find(const struct word_row *rows, size_t count, struct str text)
 
 #define FIND(rows, text) find(rows, ARRAY_LEN(rows), text)
 
+/* Keys come by the dozen in every event: the length finds the one or few that may be meant, which
+ * are compared in place. */
+#define IS(literal)                                                                                \
+    (key.len == sizeof(literal) - 1 && memcmp(key.ptr, literal, sizeof(literal) - 1) == 0)
+
+static enum place top_key(struct str key)
+{
+    switch (key.len) {
+    case 2:
+        return IS("id") ? PLACE_META : PLACE_OTHER;
+    case 4:
+        return IS("type")   ? PLACE_TYPE
+               : IS("item") ? PLACE_ITEM
+               : IS("done") ? PLACE_DONE
+                            : PLACE_OTHER;
+    case 5:
+        return IS("model")   ? PLACE_META
+               : IS("delta") ? PLACE_DELTA
+               : IS("error") ? PLACE_ERROR
+               : IS("token") ? PLACE_TOKEN
+                             : PLACE_OTHER;
+    case 6:
+        return IS("object") ? PLACE_OBJECT : PLACE_OTHER;
+    case 7:
+        return IS("choices")   ? PLACE_CHOICES
+               : IS("message") ? PLACE_MESSAGE
+               : IS("jsonrpc") ? PLACE_JSONRPC
+               : IS("details") ? PLACE_META
+                               : PLACE_OTHER;
+    case 8:
+        return IS("response") ? PLACE_RESPONSE : IS("thinking") ? PLACE_THINKING : PLACE_OTHER;
+    case 10:
+        return IS("model_name") || IS("parameters") ? PLACE_META : PLACE_OTHER;
+    case 11:
+        return IS("done_reason")   ? PLACE_DONE_REASON
+               : IS("text_output") ? PLACE_TEXT_OUTPUT
+               : IS("sequence_id") ? PLACE_META
+                                   : PLACE_OTHER;
+    case 12:
+        return IS("sequence_end") ? PLACE_META : PLACE_OTHER;
+    case 13:
+        return IS("content_block") ? PLACE_BLOCK : IS("model_version") ? PLACE_META : PLACE_OTHER;
+    case 14:
+        return IS("generated_text")   ? PLACE_GENERATED_TEXT
+               : IS("sequence_start") ? PLACE_META
+                                      : PLACE_OTHER;
+    case 21:
+        return IS("triton_final_response") ? PLACE_FINAL : PLACE_OTHER;
+    default:
+        return PLACE_OTHER;
+    }
+}
+
+/* Of an element of `choices`. */
+static enum place choice_key(struct str key)
+{
+    switch (key.len) {
+    case 4:
+        return IS("text") ? PLACE_CHOICE_CONTENT : PLACE_NONE;
+    case 5:
+        return IS("index") ? PLACE_CHOICE_INDEX : IS("delta") ? PLACE_CHOICE_DELTA : PLACE_NONE;
+    case 7:
+        return IS("message") ? PLACE_CHOICE_DELTA : PLACE_NONE;
+    case 13:
+        return IS("finish_reason") ? PLACE_CHOICE_FINISH : PLACE_NONE;
+    default:
+        return PLACE_NONE;
+    }
+}
+
+/* Of a choice's delta or message: all of these are content. */
+static bool is_content_key(struct str key)
+{
+    switch (key.len) {
+    case 5:
+        return IS("audio");
+    case 6:
+        return IS("images");
+    case 7:
+        return IS("content") || IS("refusal");
+    case 9:
+        return IS("reasoning");
+    case 10:
+        return IS("tool_calls");
+    case 13:
+        return IS("function_call");
+    case 17:
+        return IS("reasoning_content") || IS("reasoning_details");
+    default:
+        return false;
+    }
+}
+
+static enum place delta_key(struct str key)
+{
+    switch (key.len) {
+    case 4:
+        return IS("type") ? PLACE_DELTA_TYPE : IS("text") ? PLACE_DELTA_TEXT : PLACE_NONE;
+    case 8:
+        return IS("thinking") ? PLACE_DELTA_TEXT : PLACE_NONE;
+    case 11:
+        return IS("stop_reason") ? PLACE_DELTA_STOP : PLACE_NONE;
+    case 12:
+        return IS("partial_json") ? PLACE_DELTA_TEXT : PLACE_NONE;
+    default:
+        return PLACE_NONE;
+    }
+}
+
+static enum place block_key(struct str key)
+{
+    switch (key.len) {
+    case 4:
+        return IS("type") ? PLACE_BLOCK_TYPE : IS("text") ? PLACE_BLOCK_TEXT : PLACE_NONE;
+    case 8:
+        return IS("thinking") ? PLACE_BLOCK_TEXT : PLACE_NONE;
+    default:
+        return PLACE_NONE;
+    }
+}
+
+static bool is_message_content_key(struct str key)
+{
+    switch (key.len) {
+    case 6:
+        return IS("images");
+    case 7:
+        return IS("content");
+    case 8:
+        return IS("thinking");
+    case 10:
+        return IS("tool_calls");
+    default:
+        return false;
+    }
+}
+
+static enum place token_key(struct str key)
+{
+    switch (key.len) {
+    case 4:
+        return IS("text") ? PLACE_TOKEN_TEXT : PLACE_NONE;
+    case 7:
+        return IS("special") ? PLACE_TOKEN_SPECIAL : PLACE_NONE;
+    default:
+        return PLACE_NONE;
+    }
+}
+
 enum place observe_word_key(enum place object, struct str key)
 {
-    enum place top;
-
     switch (object) {
     case PLACE_ROOT:
-        top = (enum place)FIND(top_keys, key);
-        return top == PLACE_NONE ? PLACE_OTHER : top;
+        return top_key(key);
     case PLACE_CHOICE:
-        return (enum place)FIND(choice_keys, key);
+        return choice_key(key);
     case PLACE_CHOICE_DELTA:
-        return (enum place)FIND(choice_delta_keys, key);
+        return is_content_key(key) ? PLACE_CHOICE_CONTENT : PLACE_NONE;
     case PLACE_DELTA:
-        return (enum place)FIND(delta_keys, key);
+        return delta_key(key);
     case PLACE_BLOCK:
-        return (enum place)FIND(block_keys, key);
+        return block_key(key);
     case PLACE_ITEM:
-        return (enum place)FIND(item_keys, key);
+        return key.len == 4 && IS("type") ? PLACE_ITEM_TYPE : PLACE_NONE;
     case PLACE_MESSAGE:
-        return (enum place)FIND(message_keys, key);
+        return is_message_content_key(key) ? PLACE_MESSAGE_CONTENT : PLACE_NONE;
     case PLACE_TOKEN:
-        return (enum place)FIND(token_keys, key);
+        return token_key(key);
     default:
         return PLACE_NONE;
     }

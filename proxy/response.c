@@ -140,7 +140,7 @@ static void watch(struct exchange *ex, const struct head *h)
 
     if (h->status != 200 || ex->to_head)
         return;
-    ex->observe = observe_new(ex->route->policy->protocol, h, &unseen);
+    ex->observe = observe_new(ex->route->policy->protocol, h, ex->worker->shapes, &unseen);
     if (unseen)
         stat_add(&ex->worker->stats.streams_unseen, 1);
 }

@@ -156,6 +156,7 @@ struct worker *worker_new(struct shared *shared, size_t index, const int *fds, s
     w->certificates = certificates_ref(shared->certificates);
     w->index = index;
     w->shard = recorder_shard(shared->recorder, index);
+    w->shapes = observe_shapes_new();
     rng_seed_system(&w->rng);
     w->pools = xcalloc(pools, sizeof(*w->pools));
     for (size_t i = 0; i < pools; i++)
@@ -258,6 +259,7 @@ void worker_free(struct worker *w)
         after = l->next;
         free(l);
     }
+    observe_shapes_free(w->shapes);
     free(w->pools);
     free(w->queues);
     free(w->budgets);

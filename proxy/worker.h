@@ -90,6 +90,7 @@ struct worker {
     struct shared *shared;
     size_t index;
     struct recorder_shard *shard;
+    struct observe_shapes *shapes; /* of the streams' events */
     struct rng rng;
     struct pool *pools;             /* route_pool_count */
     struct list idle_upstreams;     /* of all pools, the longest idle first */

@@ -409,22 +409,24 @@ static void head_for(const char *type, struct head *ret)
         0);
 }
 
-static struct observe *open_stream(enum stream_protocol protocol, const char *type)
+static struct observe *open_stream(enum stream_protocol protocol, const char *type,
+                                   struct observe_shapes *shapes)
 {
     static struct head h;
     bool unseen;
 
     head_for(type, &h);
-    struct observe *o = observe_new(protocol, &h, &unseen);
+    struct observe *o = observe_new(protocol, &h, shapes, &unseen);
     assert_non_null(o);
     assert_false(unseen);
     return o;
 }
 
 /* `cut`: the most bytes in a run; with rng, each run is 1 to `cut` bytes. */
-static void expect(const struct stream *s, struct str bytes, size_t cut, struct rng *rng)
+static void expect_with(const struct stream *s, struct str bytes, size_t cut, struct rng *rng,
+                        struct observe_shapes *shapes)
 {
-    struct observe *o = open_stream(s->protocol, s->type);
+    struct observe *o = open_stream(s->protocol, s->type, shapes);
     unsigned pieces = 0;
 
     while (bytes.len > 0) {
@@ -441,6 +443,17 @@ static void expect(const struct stream *s, struct str bytes, size_t cut, struct 
                  rng == NULL ? "" : " or less", pieces, outcome_names[whole], s->pieces,
                  outcome_names[s->outcome]);
     assert_int_equal(broken, whole == OUTCOME_STREAM_ERROR ? whole : OUTCOME_TRUNCATED);
+}
+
+/* By itself, and after all the streams before it. */
+static void expect(const struct stream *s, struct str bytes, size_t cut, struct rng *rng)
+{
+    static struct observe_shapes *shapes;
+
+    if (shapes == NULL)
+        shapes = observe_shapes_new();
+    expect_with(s, bytes, cut, rng, NULL);
+    expect_with(s, bytes, cut, rng, shapes);
 }
 
 static void expect_all(const struct stream *streams, size_t count)
@@ -521,7 +534,7 @@ static void test_depth_is_bounded(void **state)
 /* The time of a token is that of the run which completed it. */
 static void test_pieces_count_where_they_end(void **state)
 {
-    struct observe *o = open_stream(PROTOCOL_AUTO, EVENTS);
+    struct observe *o = open_stream(PROTOCOL_AUTO, EVENTS, NULL);
 
     (void)state;
     assert_int_equal(observe_bytes(o, STR(ROLE)), 0);
@@ -536,6 +549,76 @@ static void test_pieces_count_where_they_end(void **state)
     assert_int_equal(observe_end(o, true), OUTCOME_OK); /* asking changes nothing */
     observe_free(o);
     observe_free(NULL);
+}
+
+/* Two events, the second so like the first that it must not be taken for the same, or different and
+ * yet the same: each means what it means without the other. */
+#define TOKEN(content, finish)                                                                     \
+    "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":17,\"choices\":[{"      \
+    "\"index\":0,\"delta\":{\"content\":" content "},\"finish_reason\":" finish "}]}\n\n"
+
+static const struct {
+    const char *name, *type, *first, *second;
+    unsigned pieces; /* in the second */
+    enum outcome_kind outcome;
+} likes[] = {
+    {"another text", EVENTS, TOKEN("\"a\"", "null"), TOKEN("\"bcd\"", "null"), 1,
+     OUTCOME_TRUNCATED},
+    {"an escape", EVENTS, TOKEN("\"a\"", "null"), TOKEN("\"\\n\\\"\"", "null"), 1,
+     OUTCOME_TRUNCATED},
+    {"an empty text", EVENTS, TOKEN("\"a\"", "null"), TOKEN("\"\"", "null"), 0, OUTCOME_TRUNCATED},
+    {"a text after an empty one", EVENTS, TOKEN("\"\"", "null"), TOKEN("\"a\"", "null"), 1,
+     OUTCOME_TRUNCATED},
+    {"no text", EVENTS, TOKEN("\"a\"", "null"), TOKEN("null", "null"), 0, OUTCOME_TRUNCATED},
+    {"a number in its place", EVENTS, TOKEN("\"a\"", "null"), TOKEN("1", "null"), 0,
+     OUTCOME_TRUNCATED},
+    {"a control byte in it", EVENTS, TOKEN("\"a\"", "null"), TOKEN("\"\t\"", "null"), 0,
+     OUTCOME_TRUNCATED},
+    {"a line end in it", EVENTS, TOKEN("\"a\"", "null"), TOKEN("\"x\ny\"", "null"), 0,
+     OUTCOME_TRUNCATED},
+    {"a text that looks like more", EVENTS, TOKEN("\"a\"", "null"),
+     TOKEN("\"\\\"},\\\"error\\\":{\\\"a\\\":1}\"", "null"), 1, OUTCOME_TRUNCATED},
+    {"more", EVENTS, TOKEN("\"a\"", "null"), TOKEN("\"a\"},\"error\":{\"a\":1", "null"), 1,
+     OUTCOME_TRUNCATED},
+    {"an error behind it", EVENTS, TOKEN("\"a\"", "null"),
+     "data: {\"id\":\"c1\",\"error\":{\"message\":\"no\"}}\n\n", 0, OUTCOME_STREAM_ERROR},
+    {"a reason to finish", EVENTS, TOKEN("\"a\"", "\"stop\""), TOKEN("\"a\"", "\"error\""), 0,
+     OUTCOME_STREAM_ERROR},
+    {"finished", EVENTS, TOKEN("\"a\"", "null"), TOKEN("\"a\"", "\"stop\""), 1, OUTCOME_OK},
+    {"an error of another text", EVENTS, "data: {\"id\":7,\"error\":0}\n\n",
+     "data: {\"id\":8,\"error\":true}\n\n", 0, OUTCOME_STREAM_ERROR},
+    {"a number for a number", EVENTS, "data: {\"id\":7,\"error\":0}\n\n",
+     "data: {\"id\":-8.5e3,\"error\":1}\n\n", 1, OUTCOME_OK},
+    {"a number that goes on", EVENTS, "data: {\"id\":7}\n\n",
+     "data: {\"id\":7:{\"error\":\"a\"}}\n\n", 1, OUTCOME_OK},
+    {"a name", EVENTS, "event: a\ndata: {\"b\":1}\n\n", "event: error\ndata: {\"b\":1}\n\n", 0,
+     OUTCOME_STREAM_ERROR},
+    {"the end behind it", EVENTS, TOKEN("\"a\"", "null"), TOKEN("\"a\"", "null") DONE, 1,
+     OUTCOME_OK},
+    {"a line", LINES, "{\"response\":\"a\",\"done\":false}\n",
+     "{\"response\":\"bc\",\"done\":false}\n", 1, OUTCOME_TRUNCATED},
+    {"the last line", LINES, "{\"response\":\"a\",\"done\":false}\n",
+     "{\"response\":\"\",\"done\":true}\n", 0, OUTCOME_OK},
+};
+
+static void test_events_alike(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(likes); i++) {
+        for (int known = 0; known < 2; known++) {
+            struct observe_shapes *shapes = known ? observe_shapes_new() : NULL;
+            struct observe *o = open_stream(PROTOCOL_AUTO, likes[i].type, shapes);
+            for (int k = 0; k < 20; k++) /* the first line of all may have a byte order mark */
+                observe_bytes(o, str_from(likes[i].first));
+            unsigned pieces = observe_bytes(o, str_from(likes[i].second));
+            enum outcome_kind outcome = observe_end(o, true);
+            if (pieces != likes[i].pieces || outcome != likes[i].outcome)
+                fail_msg("%s%s: %u pieces, %s", likes[i].name, known ? " (shapes)" : "", pieces,
+                         outcome_names[outcome]);
+            observe_free(o);
+            observe_shapes_free(shapes);
+        }
+    }
 }
 
 #define TYPE(type)     "HTTP/1.1 200 OK\r\nContent-Type: " type "\r\n"
@@ -574,7 +657,7 @@ static void test_heads(void **state)
         assert_int_equal(head_parse_response((struct str){text, (size_t)n}, 0, HEAD_LIMITS_MOST,
                                              false, &h, &why),
                          0);
-        struct observe *o = observe_new(PROTOCOL_AUTO, &h, &unseen);
+        struct observe *o = observe_new(PROTOCOL_AUTO, &h, NULL, &unseen);
         if ((o != NULL) != heads[i].stream || unseen != heads[i].unseen)
             fail_msg("%s: stream %d, unseen %d", heads[i].name, o != NULL, unseen);
         observe_free(o);
@@ -593,6 +676,7 @@ int main(void)
         cmocka_unit_test(test_huge_events),
         cmocka_unit_test(test_depth_is_bounded),
         cmocka_unit_test(test_pieces_count_where_they_end),
+        cmocka_unit_test(test_events_alike),
         cmocka_unit_test(test_heads),
     };
 

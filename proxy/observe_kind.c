@@ -1,0 +1,48 @@
+/* The types are those that the model servers of docs/streams.md send; JSON lines have many names.
+ */
+#include "proxy/observe_kind.h"
+
+#include "base/check.h"
+
+static enum stream_kind stream_kind(const struct head *response)
+{
+    static const char *const line_types[] = {
+        "application/x-ndjson",    "application/ndjson",    "application/jsonl",
+        "application/x-jsonl",     "application/jsonlines", "application/x-jsonlines",
+        "application/stream+json",
+    };
+    const struct head_field *field = head_get(response, FIELD_CONTENT_TYPE);
+    struct str type;
+
+    if (field == NULL || response->status / 100 != 2 || response->framing == FRAMING_NONE)
+        return STREAM_NONE;
+    struct str rest = field->value;
+    str_split(&rest, ';', &type);
+    type = str_trim(type);
+    if (str_ieq(type, STR("text/event-stream")))
+        return STREAM_EVENTS;
+    for (size_t i = 0; i < ARRAY_LEN(line_types); i++) {
+        if (str_ieq(type, str_from(line_types[i])))
+            return STREAM_LINES;
+    }
+    return STREAM_NONE;
+}
+
+static bool is_encoded(const struct head *response)
+{
+    for (size_t i = 0; i < response->count; i++) {
+        const struct head_field *f = &response->fields[i];
+        if (str_ieq(f->name, STR("content-encoding")) && f->value.len > 0 &&
+            !str_ieq(f->value, STR("identity")))
+            return true;
+    }
+    return false;
+}
+
+enum stream_kind observe_kind(const struct head *response, bool *ret_unseen)
+{
+    enum stream_kind kind = stream_kind(response);
+
+    *ret_unseen = kind != STREAM_NONE && is_encoded(response);
+    return kind;
+}
