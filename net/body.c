@@ -120,7 +120,8 @@ static bool read_one_chunk(struct body *b, struct str *bytes, struct body_out *o
 }
 
 /* Counted, or until the connection ends: what there is, is one run, after `before` buffers. */
-static size_t read_bare(struct body *b, struct str *bytes, unsigned before, struct body_out *out)
+static inline size_t read_bare(struct body *b, struct str *bytes, unsigned before,
+                               struct body_out *out)
 {
     size_t n = bytes->len;
 
@@ -139,24 +140,32 @@ static size_t read_bare(struct body *b, struct str *bytes, unsigned before, stru
     return n;
 }
 
+/* Either side is chunked. Not part of body_read, so that bare bytes do not pay for it. */
+static __attribute__((noinline)) enum body_result read_framed(struct body *b, struct str *bytes,
+                                                              bool chunked, struct body_out *out)
+{
+    unsigned line_at = out->count;
+
+    if (b->framing != FRAMING_CHUNKED) {
+        frame(b, out, line_at, read_bare(b, bytes, line_at + 1, out));
+        return b->done ? BODY_DONE : BODY_MORE;
+    }
+    if (chunked && read_one_chunk(b, bytes, out))
+        return BODY_MORE;
+    return read_chunks(b, bytes, chunked, out);
+}
+
 enum body_result body_read(struct body *b, struct str *bytes, enum framing as, struct body_out *out)
 {
     bool chunked = as == FRAMING_CHUNKED;
-    unsigned at = out->count;
 
     if (b->done) {
         out->run_count = 0;
         return BODY_DONE;
     }
-    if (b->framing == FRAMING_CHUNKED) {
-        if (chunked && read_one_chunk(b, bytes, out))
-            return BODY_MORE;
-        return read_chunks(b, bytes, chunked, out);
-    }
-    if (chunked)
-        frame(b, out, at, read_bare(b, bytes, at + 1, out));
-    else
-        read_bare(b, bytes, at, out);
+    if (chunked || b->framing == FRAMING_CHUNKED)
+        return read_framed(b, bytes, chunked, out);
+    read_bare(b, bytes, out->count, out);
     return b->done ? BODY_DONE : BODY_MORE;
 }
 
