@@ -90,7 +90,8 @@ static inline bool field_same_half(const char *lower, const char *name)
     return l == (n | (l >> 1 & UINT32_C(0x20202020)));
 }
 
-/* Words that overlap cover any length. */
+/* `name` is as long as `lower`, which is as the text of field_known. Words that overlap cover any
+ * length up to 24. */
 static inline bool field_same_name(const char *lower, struct str name)
 {
     size_t n = name.len;

@@ -91,8 +91,8 @@ static bool read_framing(struct head *h)
     h->keep_alive = true;
     if (head_has(h, FIELD_CONNECTION)) {
         struct str says = head_get(h, FIELD_CONNECTION)->value;
-        h->keep_alive = !str_ieq(says, STR("close"));
-        if (h->keep_alive && !str_ieq(says, STR("keep-alive")))
+        h->keep_alive = says.len == 10 && field_same_name("keep-alive", says);
+        if (!h->keep_alive && !(says.len == 5 && field_same_name("close", says)))
             return false;
     }
     return true;
