@@ -44,6 +44,21 @@ bool strbuf_reserve(struct strbuf *b, size_t more)
     return true;
 }
 
+bool strbuf_add_u64(struct strbuf *b, uint64_t number, unsigned digits)
+{
+    char text[20];
+    size_t at = sizeof(text);
+
+    CHECK(digits <= sizeof(text));
+    do {
+        text[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    while (sizeof(text) - at < digits)
+        text[--at] = '0';
+    return strbuf_add(b, (struct str){text + at, sizeof(text) - at});
+}
+
 bool strbuf_vaddf(struct strbuf *b, const char *fmt, va_list args)
 {
     va_list again;
@@ -92,11 +107,27 @@ char *strbuf_steal(struct strbuf *b)
     return ptr;
 }
 
+/* How many bytes at the front stand for themselves in a JSON string. */
+static size_t plain_run(struct str s)
+{
+    size_t n = 0;
+
+    while (n < s.len && s.ptr[n] >= ' ' && s.ptr[n] < 0x7f && s.ptr[n] != '"' && s.ptr[n] != '\\')
+        n++;
+    return n;
+}
+
 bool strbuf_add_json(struct strbuf *b, struct str s)
 {
     bool ok = strbuf_add_char(b, '"');
 
     for (size_t i = 0; i < s.len && ok;) {
+        size_t run = plain_run((struct str){s.ptr + i, s.len - i});
+        if (run > 0) {
+            ok = strbuf_add(b, (struct str){s.ptr + i, run});
+            i += run;
+            continue;
+        }
         unsigned char c = (unsigned char)s.ptr[i];
         size_t len = 1;
         if (c == '"' || c == '\\') {

@@ -45,6 +45,8 @@ static inline bool strbuf_add_char(struct strbuf *b, char c)
 {
     return strbuf_add(b, (struct str){&c, 1});
 }
+/* Decimal, with zeros in front up to that many digits (at most 20). */
+bool strbuf_add_u64(struct strbuf *, uint64_t, unsigned digits);
 bool strbuf_addf(struct strbuf *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool strbuf_vaddf(struct strbuf *, const char *fmt, va_list) __attribute__((format(printf, 2, 0)));
 const char *strbuf_cstr(const struct strbuf *);

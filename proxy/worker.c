@@ -179,6 +179,7 @@ struct worker *worker_new(struct shared *shared, size_t index, const int *fds, s
     inbox_init(&w->inbox);
     CHECK(index < WORKERS_MAX && index == shared->worker_count);
     shared->workers[shared->worker_count++] = w;
+    strbuf_init(&w->log_line, ACCESS_LOG_LINE_MAX);
     strbuf_init(&w->scratch, 2 * shared->config->limits.head_bytes + HEAD_EXTRA_BYTES);
     for (size_t i = 0; i < count; i++)
         worker_listen(w, i, fds[i]);
@@ -232,7 +233,7 @@ struct str worker_date(struct worker *w)
         forward_date(clock_wall(w->shared->clock) / NS_PER_SEC, w->date);
         w->date_ns = w->loop.now_ns;
     }
-    return str_from(w->date);
+    return (struct str){w->date, FORWARD_DATE_MAX - 1};
 }
 
 void worker_drain(struct worker *w, int64_t deadline_ns)
@@ -255,6 +256,7 @@ void worker_free(struct worker *w)
     certificates_unref(w->retired);
     certificates_unref(w->certificates);
     strbuf_deinit(&w->scratch);
+    strbuf_deinit(&w->log_line);
     for (struct listening *l = w->listening, *after; l != NULL; l = after) {
         after = l->next;
         free(l);

@@ -122,6 +122,7 @@ struct worker {
     char date[FORWARD_DATE_MAX];             /* as of date_ns */
     int64_t date_ns;                         /* 0: never */
     struct strbuf scratch;                   /* a response head or an error on its way out */
+    struct strbuf log_line;                  /* of the access log, while it is made */
     struct head request_head, response_head; /* of the message being handled in this callback */
     _Alignas(64) struct {
         _Atomic uint64_t connections, connections_active, connections_handed, requests,
