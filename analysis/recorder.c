@@ -29,6 +29,7 @@ struct recorder_part {
     int64_t slot, slot_start_ns, slot_ns; /* of the last dispatch */
     uint32_t latency_mask, other_mask;    /* criteria with a limit on the time, and those without */
     int64_t lowest_limit_ns;              /* of the former; -1: there are none */
+    counter alarms; /* requests of the canary known bad; written after their cell is */
     counter overflows;
     counter dispatched[VARIANT_COUNT], voided[VARIANT_COUNT];
     counter outcomes[VARIANT_COUNT][OUTCOME_KIND_COUNT];
@@ -181,10 +182,19 @@ static void wheel_put(struct recorder_shard *shard, struct recorder_ticket *t, i
     list_push(&shard->wheel[tick % WHEEL_BUCKETS], &t->in_flight);
 }
 
+static void alarm(const struct recorder_ticket *t)
+{
+    counter *alarms = &t->part->alarms;
+
+    if (t->variant == VARIANT_CANARY)
+        atomic_store_explicit(alarms, get(alarms) + 1, memory_order_release);
+}
+
 static void mark_bad(struct recorder_ticket *t, size_t criterion)
 {
     cell_add(t->cell, (enum variant)t->variant, CELL_BAD, criterion, 1);
     t->bad_mask |= UINT32_C(1) << criterion;
+    alarm(t);
 }
 
 static void mark_overdue(const struct recorder_part *p, struct recorder_ticket *t,
@@ -338,9 +348,10 @@ static void settle(const struct recorder_part *p, struct recorder_ticket *t, enu
 
     if (!good) /* else to all criteria */
         judge(p, t, kind, elapsed_ns);
-    if (outcome_is_error(kind))
+    if (outcome_is_error(kind)) {
         cell_add(t->cell, (enum variant)t->variant, CELL_ERRORS, 0, 1);
-    else if (kind == OUTCOME_CLIENT_ABORT)
+        alarm(t);
+    } else if (kind == OUTCOME_CLIENT_ABORT)
         cell_add(t->cell, (enum variant)t->variant, CELL_EXCUSED, 0, 1);
     close_ticket(t, overdue);
 }
@@ -436,6 +447,18 @@ void recorder_read(struct recorder *r, uint32_t rollout, struct observation *obs
         if (p != NULL)
             cells_read(p->cells, obs);
     }
+}
+
+uint64_t recorder_alarms(const struct recorder *r, uint32_t rollout)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < r->shard_count; i++) {
+        const struct recorder_part *p = part_seen(r, i, rollout);
+        if (p != NULL)
+            sum += atomic_load_explicit(&p->alarms, memory_order_acquire);
+    }
+    return sum;
 }
 
 static void add_totals(const struct recorder_part *p, struct recorder_totals *to)

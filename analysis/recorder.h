@@ -82,6 +82,9 @@ void recorder_sweep(struct recorder_shard *, int64_t now_ns);
 
 /* Adds what changed since the last read of this rollout to `obs` (not cleared here). */
 void recorder_read(struct recorder *, uint32_t rollout, struct observation *obs);
+/* Rises with each request of the canary that becomes known bad, for an error or a criterion; what
+ * rose is in what is read afterwards. Much cheaper than reading. */
+uint64_t recorder_alarms(const struct recorder *, uint32_t rollout);
 
 struct recorder_variant_totals {
     uint64_t dispatched;                         /* first attempts */

@@ -23,6 +23,13 @@ static void observe(void *ctx, uint32_t rollout, struct observation *add_to)
     recorder_read(run->recorder, rollout, add_to);
 }
 
+static uint64_t alarms(void *ctx, uint32_t rollout)
+{
+    struct run *run = ctx;
+
+    return recorder_alarms(run->recorder, rollout);
+}
+
 static void totals(void *ctx, uint32_t rollout, struct recorder_totals *ret)
 {
     struct run *run = ctx;
@@ -43,6 +50,7 @@ void run_controller_ports(struct run *run, struct controller_ports *ret)
     *ret = (struct controller_ports){
         .set_weight = set_weight,
         .observe = observe,
+        .alarms = alarms,
         .totals = totals,
         .histogram = histogram,
         .ctx = run,

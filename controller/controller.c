@@ -1,7 +1,7 @@
 /* Ticks every rollout and lets people see and command it. What surprises: a command makes a look of
  * its own first, so that it is never judged on evidence that is older than itself; and a tick looks
- * only at those rollouts of which something was observed or something is due, so that a thousand
- * idle ones cost next to nothing.
+ * only at those rollouts that failures were seen of or that something is due for. A thousand that
+ * do well are looked at once a second, a tenth of them at each tick.
  */
 #include "controller/controller.h"
 
@@ -35,7 +35,8 @@ struct rate_sample {
 struct rollout {
     struct controller *controller;
     uint32_t index;
-    int64_t due_ns; /* of the next look, unless something is observed before */
+    int64_t due_ns;  /* of the next look, unless something is observed before */
+    uint64_t alarms; /* as last seen */
     struct engine engine;
     struct step_traffic step;
     struct rate_sample samples[RATE_SAMPLES]; /* ring, the newest at sample_count - 1 */
@@ -250,14 +251,25 @@ static void look(struct rollout *r, enum rollout_input_kind kind, const struct c
     set_due(r, result);
 }
 
-/* Whatever waits for its turn is read then too: cells keep it meanwhile. */
+static bool has_alarm(struct rollout *r)
+{
+    const struct controller_ports *ports = &r->controller->ports;
+    uint64_t alarms = ports->alarms(ports->ctx, r->index);
+    bool rose = alarms != r->alarms;
+
+    r->alarms = alarms;
+    return rose && rollout_is_judged(&r->engine.state);
+}
+
+/* A failure is looked at at once; what went well can wait for the rollout's turn, unless it is all
+ * that the rollout waits for. The recorder keeps it meanwhile. */
 static void tick(struct rollout *r)
 {
     struct controller *c = r->controller;
     struct rollout_decision decision;
-    bool due = c->now_ns >= r->due_ns;
+    bool alarm = has_alarm(r), due = c->now_ns >= r->due_ns;
 
-    if (!due && !rollout_is_judged(&r->engine.state))
+    if (!alarm && !due && !rollout_awaits_requests(r->engine.policy, &r->engine.state))
         return;
     observe(r);
     if (!due && c->observation.count == 0)

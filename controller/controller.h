@@ -32,6 +32,9 @@ struct controller_event {
 struct controller_ports {
     void (*set_weight)(void *ctx, uint32_t rollout, uint32_t epoch, uint32_t weight_bp);
     void (*observe)(void *ctx, uint32_t rollout, struct observation *add_to);
+    /* Rises with each request of the canary known bad: whether to observe now, or when it is due.
+     */
+    uint64_t (*alarms)(void *ctx, uint32_t rollout);
     /* since the start of the process; for display */
     void (*totals)(void *ctx, uint32_t rollout, struct recorder_totals *ret);
     void (*histogram)(void *ctx, uint32_t rollout, enum variant, enum recorder_histogram,

@@ -159,6 +159,14 @@ bool rollout_is_judged(const struct rollout_state *s)
            s->phase == PHASE_AWAITING_APPROVAL;
 }
 
+bool rollout_awaits_requests(const struct policy *policy, const struct rollout_state *s)
+{
+    const struct policy_step *step = rollout_step(policy, s);
+
+    return s->phase == PHASE_PROGRESSING && policy->analysis.mode != MODE_OBSERVE && step != NULL &&
+           s->held_ns >= step->hold_ns;
+}
+
 int64_t rollout_quiet_ns(const struct policy *policy, const struct rollout_state *s)
 {
     const struct policy_step *step = rollout_step(policy, s);

@@ -167,9 +167,10 @@ struct rollout_next {
 void rollout_next(const struct policy *, const struct rollout_state *,
                   const struct analysis_report *, struct rollout_next *ret);
 
-/* Whether observations can move it; and for how long nothing else can, from the time of the state
- * on, INT64_MAX: ever. With neither, a look finds EVENT_NONE. */
+/* What can move it, so that nobody has to look for the rest: failures of the canary; requests that
+ * go well; and the time, before which neither (from the time of the state on; INT64_MAX: never). */
 bool rollout_is_judged(const struct rollout_state *);
+bool rollout_awaits_requests(const struct policy *, const struct rollout_state *);
 int64_t rollout_quiet_ns(const struct policy *, const struct rollout_state *);
 
 /* Where evidence is missing: how many requests, none of them bad, would give it. Not for every

@@ -144,6 +144,8 @@ static void test_what_an_outcome_means(void **state)
         if (mark(&c, ERRORS) != rows[i].errors || mark(&c, LATENCY) != rows[i].latency)
             fail_msg("%s: errors %d, latency %d", rows[i].what, mark(&c, ERRORS),
                      mark(&c, LATENCY));
+        assert_int_equal(recorder_alarms(f.recorder, 0) > 0,
+                         rows[i].errors == BAD || rows[i].latency == BAD);
         assert_int_equal(c.dispatched, 1);
         assert_int_equal(c.settled, 1);
         assert_int_equal(c.overdue[LATENCY], 0);
@@ -151,6 +153,31 @@ static void test_what_an_outcome_means(void **state)
         assert_int_equal(c.excused, rows[i].kind == OUTCOME_CLIENT_ABORT);
         teardown(&f);
     }
+}
+
+/* The canary's failures alone, of all workers, each at least once. */
+static void test_alarms(void **state)
+{
+    const struct outcome failed = {
+        .kind = OUTCOME_5XX, .latency_ns = 1000, .first_byte_ns = -1, .connect_ns = -1};
+    struct recorder_ticket t;
+    struct fixture f;
+
+    (void)state;
+    setup(&f);
+    assert_int_equal(recorder_alarms(f.recorder, 0), 0);
+    for (size_t shard = 0; shard < 2; shard++) {
+        struct recorder_shard *s = recorder_shard(f.recorder, shard);
+        uint64_t before = recorder_alarms(f.recorder, 0);
+        recorder_dispatch(s, &t, 0, 1, VARIANT_STABLE, f.now_ns);
+        recorder_finish(s, &t, &failed, f.now_ns);
+        assert_int_equal(recorder_alarms(f.recorder, 0), before);
+        recorder_dispatch(s, &t, 0, 1, VARIANT_CANARY, f.now_ns);
+        assert_int_equal(recorder_alarms(f.recorder, 0), before);
+        recorder_finish(s, &t, &failed, f.now_ns);
+        assert_true(recorder_alarms(f.recorder, 0) > before);
+    }
+    teardown(&f);
 }
 
 /* What we end ourselves speaks neither for nor against a version. Only a limit that was broken
@@ -613,6 +640,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_an_outcome_means),
+        cmocka_unit_test(test_alarms),
         cmocka_unit_test(test_a_voided_attempt_is_charged_to_nobody),
         cmocka_unit_test(test_a_hung_request_is_found_at_each_limit),
         cmocka_unit_test(test_sweeps_find_exactly_the_late),

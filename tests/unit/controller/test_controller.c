@@ -19,7 +19,9 @@ struct proxy {
     uint64_t latencies;    /* at 10 ms, of each variant */
     uint64_t first_tokens; /* at 4 ms, of each variant */
     char events[8192];
-    bool quiet; /* nothing was dispatched since the last look */
+    struct observation news;
+    uint64_t alarms;
+    int looks;
 };
 
 static void set_weight(void *ctx, uint32_t rollout, uint32_t epoch, uint32_t weight_bp)
@@ -32,26 +34,40 @@ static void set_weight(void *ctx, uint32_t rollout, uint32_t epoch, uint32_t wei
     p->weight_bp = weight_bp;
 }
 
-static void observe(void *ctx, uint32_t rollout, struct observation *o)
+/* What a tick's time brings. */
+static void serve(struct proxy *p)
 {
-    struct proxy *p = ctx;
-
-    (void)rollout;
-    if (p->quiet)
-        return;
-    p->quiet = true;
-    struct slot_delta *d = observation_at(o, p->epoch, p->now_ns / NS_PER_SEC);
+    struct slot_delta *d = observation_at(&p->news, p->epoch, p->now_ns / NS_PER_SEC);
     for (int v = 0; v < VARIANT_COUNT; v++) {
         if (v == VARIANT_CANARY && p->weight_bp == 0)
             continue;
         struct slot_counts *c = &d->variants[v];
-        c->dispatched = c->settled = p->requests[v];
-        c->errors = c->bad[0] = c->bad[1] = c->excluded[2] = p->bad[v];
+        c->dispatched = c->settled += p->requests[v];
+        c->errors = c->bad[0] = c->bad[1] = c->excluded[2] += p->bad[v];
+        if (v == VARIANT_CANARY)
+            p->alarms += p->bad[v];
         p->totals.variants[v].dispatched += p->requests[v];
         p->totals.variants[v].outcomes[OUTCOME_5XX] += p->bad[v];
         p->totals.variants[v].outcomes[OUTCOME_OK] += p->requests[v] - p->bad[v];
         p->latencies += p->requests[v];
     }
+}
+
+static void observe(void *ctx, uint32_t rollout, struct observation *o)
+{
+    struct proxy *p = ctx;
+
+    (void)rollout;
+    p->looks++;
+    for (size_t i = 0; i < p->news.count; i++)
+        *observation_at(o, p->news.deltas[i].epoch, p->news.deltas[i].slot) = p->news.deltas[i];
+    observation_clear(&p->news);
+}
+
+static uint64_t alarms(void *ctx, uint32_t rollout)
+{
+    (void)rollout;
+    return ((const struct proxy *)ctx)->alarms;
 }
 
 static void totals(void *ctx, uint32_t rollout, struct recorder_totals *ret)
@@ -105,7 +121,8 @@ struct harness {
 
 static void start(struct harness *h)
 {
-    const struct controller_ports ports = {set_weight, observe, totals, histogram, on_event, &h->p};
+    const struct controller_ports ports = {set_weight, observe,  alarms, totals,
+                                           histogram,  on_event, &h->p};
     struct error error = {0};
 
     h->clock = (struct clock){mono, wall, &h->p};
@@ -130,13 +147,14 @@ static void tear_down(struct harness *h)
 {
     controller_free(h->p.controller);
     store_free(h->store);
+    observation_deinit(&h->p.news);
 }
 
 static void pass(struct harness *h, int64_t ns)
 {
     for (int64_t end_ns = h->p.now_ns + ns; h->p.now_ns < end_ns;) {
         h->p.now_ns += 100 * NS_PER_MS;
-        h->p.quiet = false;
+        serve(&h->p);
         controller_tick(h->p.controller);
     }
 }
@@ -408,7 +426,7 @@ static void test_command_sees_the_latest(void **state)
     h.p.bad[VARIANT_CANARY] = 2;
     while (h.p.weight_bp > 0 && h.p.now_ns < T0 + NS_PER_MIN) {
         h.p.now_ns += 100 * NS_PER_MS;
-        h.p.quiet = false;
+        serve(&h.p);
         controller_command(h.p.controller, "chat", &(struct command){.kind = COMMAND_APPROVE},
                            &result);
         assert_false(result.ok);
@@ -499,6 +517,36 @@ static void test_restart(void **state)
     tear_down(&h);
 }
 
+/* What goes well waits for the rollout's turn, a second at most; a failure waits for nothing, nor
+ * does the end of a hold, nor what is needed after it. */
+static void test_looks_where_something_may_move(void **state)
+{
+    struct harness h;
+
+    (void)state;
+    set_up(&h);
+    pass(&h, NS_PER_SEC);
+    expect_phase(&h, "progressing", 1, 10);
+    h.p.looks = 0;
+    pass(&h, 10 * NS_PER_SEC);
+    assert_in_range(h.p.looks, 10, 11);
+    h.p.bad[VARIANT_CANARY] = 1;
+    h.p.looks = 0;
+    pass(&h, NS_PER_SEC / 2);
+    assert_int_equal(h.p.looks, 5);
+    h.p.bad[VARIANT_CANARY] = 0;
+    assert_non_null(strstr(h.p.events, "rollout.started"));
+    tear_down(&h);
+
+    set_up(&h);
+    h.f.steps[0].min_requests = 1000000; /* so that the hold is not all it waits for */
+    pass(&h, h.f.steps[0].hold_ns);
+    h.p.looks = 0;
+    pass(&h, NS_PER_SEC);
+    assert_in_range(h.p.looks, 9, 10);
+    tear_down(&h);
+}
+
 static void test_late_ticks_are_seen(void **state)
 {
     struct harness h;
@@ -527,6 +575,7 @@ int main(void)
         cmocka_unit_test(test_events_are_bounded),
         cmocka_unit_test(test_verdict_as_a_gate),
         cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_looks_where_something_may_move),
         cmocka_unit_test(test_late_ticks_are_seen),
     };
 
