@@ -92,7 +92,8 @@ static unsigned event_end(struct observe *o, const struct look *look)
         ev.choices = o->json.choices;
         ev.finished = o->json.finished;
     }
-    if (json && o->shapes != NULL && look->from != NULL && *look->at == '\n')
+    /* Not of a stream that failed: it may be by a line of this event which is no part of `ev`. */
+    if (json && !o->judge.failed && o->shapes != NULL && look->from != NULL && *look->at == '\n')
         observe_shape_learn(o->shapes, o->judge.lines, look->from, look->at + 1, &look->holes, &ev);
     event_start(o);
     return observe_judge_event(&o->judge, &ev) ? 1 : 0;

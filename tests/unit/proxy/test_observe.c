@@ -156,6 +156,9 @@ static const struct stream chat[] = {
      "error:\n\nerror:  \n\n" SAYS("Hi") DONE, 1, OUTCOME_OK},
     {"an error in a field of its own", EVENTS, PROTOCOL_AUTO,
      SAYS("Hi") "error:  {\"code\":500}\n\n", 1, OUTCOME_STREAM_ERROR},
+    {"llama.cpp fails within an event", EVENTS, PROTOCOL_AUTO,
+     "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\nerror: out of memory\n\n", 1,
+     OUTCOME_STREAM_ERROR},
     {"an error after the mark", EVENTS, PROTOCOL_AUTO,
      SAYS("Hi") DONE "data: {\"error\":\"too late\"}\n\n" SAYS("more"), 1, OUTCOME_OK},
     {"errors that are none", EVENTS, PROTOCOL_AUTO,
@@ -456,6 +459,16 @@ static void expect(const struct stream *s, struct str bytes, size_t cut, struct 
     expect_with(s, bytes, cut, rng, shapes);
 }
 
+/* After itself: its first event is known then. */
+static void expect_again(const struct stream *s, struct str bytes)
+{
+    struct observe_shapes *shapes = observe_shapes_new();
+
+    for (int i = 0; i < 3; i++)
+        expect_with(s, bytes, bytes.len + 1, NULL, shapes);
+    observe_shapes_free(shapes);
+}
+
 static void expect_all(const struct stream *streams, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -465,6 +478,7 @@ static void expect_all(const struct stream *streams, size_t count)
 
         rng_seed(&rng, 20 + i);
         expect(s, bytes, bytes.len + 1, NULL);
+        expect_again(s, bytes);
         for (size_t cut = 1; cut <= 16; cut++)
             expect(s, bytes, cut, NULL);
         for (size_t round = 0; round < 30; round++)
