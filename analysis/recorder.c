@@ -29,7 +29,7 @@ struct recorder_part {
     int64_t slot, slot_start_ns, slot_ns; /* of the last dispatch */
     uint32_t latency_mask, other_mask;    /* criteria with a limit on the time, and those without */
     int64_t lowest_limit_ns;              /* of the former; -1: there are none */
-    counter alarms; /* requests of the canary known bad; written after their cell is */
+    counter alarms;                       /* of the canary; written once its cell has changed */
     counter overflows;
     counter dispatched[VARIANT_COUNT], voided[VARIANT_COUNT];
     counter outcomes[VARIANT_COUNT][OUTCOME_KIND_COUNT];
@@ -182,6 +182,7 @@ static void wheel_put(struct recorder_shard *shard, struct recorder_ticket *t, i
     list_push(&shard->wheel[tick % WHEEL_BUCKETS], &t->in_flight);
 }
 
+/* After cell_changed: who sees it and then reads finds what it is about. */
 static void alarm(const struct recorder_ticket *t)
 {
     counter *alarms = &t->part->alarms;
@@ -194,7 +195,6 @@ static void mark_bad(struct recorder_ticket *t, size_t criterion)
 {
     cell_add(t->cell, (enum variant)t->variant, CELL_BAD, criterion, 1);
     t->bad_mask |= UINT32_C(1) << criterion;
-    alarm(t);
 }
 
 static void mark_overdue(const struct recorder_part *p, struct recorder_ticket *t,
@@ -208,8 +208,10 @@ static void mark_overdue(const struct recorder_part *p, struct recorder_ticket *
             cell_add(t->cell, (enum variant)t->variant, CELL_OVERDUE, c, 1);
         }
     }
-    if (t->bad_mask != before)
+    if (t->bad_mask != before) {
         cell_changed(t->cell);
+        alarm(t);
+    }
 }
 
 static void sweep_ticket(struct recorder_shard *shard, struct recorder_ticket *t, int64_t now_ns)
@@ -348,12 +350,13 @@ static void settle(const struct recorder_part *p, struct recorder_ticket *t, enu
 
     if (!good) /* else to all criteria */
         judge(p, t, kind, elapsed_ns);
-    if (outcome_is_error(kind)) {
+    if (outcome_is_error(kind))
         cell_add(t->cell, (enum variant)t->variant, CELL_ERRORS, 0, 1);
-        alarm(t);
-    } else if (kind == OUTCOME_CLIENT_ABORT)
+    else if (kind == OUTCOME_CLIENT_ABORT)
         cell_add(t->cell, (enum variant)t->variant, CELL_EXCUSED, 0, 1);
     close_ticket(t, overdue);
+    if (outcome_is_error(kind) || t->bad_mask != overdue)
+        alarm(t);
 }
 
 static void add_time(struct recorder_part *p, enum variant variant, enum recorder_histogram which,
