@@ -251,6 +251,7 @@ void worker_free(struct worker *w)
 {
     exchange_free_spare(w);
     loop_deinit(&w->loop);
+    inbox_deinit(&w->inbox);
     uv_sem_destroy(&w->gate);
     certificates_unref(w->renewed);
     certificates_unref(w->retired);
