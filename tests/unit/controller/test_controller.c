@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/check.h"
+#include "base/rng.h"
 #include "controller/controller.h"
 #include "controller/events.h"
 
@@ -21,6 +23,7 @@ struct proxy {
     char events[8192];
     struct observation news;
     uint64_t alarms;
+    bool looks_always; /* something is always said to be wrong */
     int looks;
 };
 
@@ -66,8 +69,11 @@ static void observe(void *ctx, uint32_t rollout, struct observation *o)
 
 static uint64_t alarms(void *ctx, uint32_t rollout)
 {
+    struct proxy *p = ctx;
+
     (void)rollout;
-    return ((const struct proxy *)ctx)->alarms;
+    p->alarms += p->looks_always;
+    return p->alarms;
 }
 
 static void totals(void *ctx, uint32_t rollout, struct recorder_totals *ret)
@@ -547,6 +553,104 @@ static void test_looks_where_something_may_move(void **state)
     tear_down(&h);
 }
 
+/* --- looks that are left out decide nothing -----------------------------------------------------
+ */
+
+enum { ROLLOUTS = 60, ROLLOUT_TICKS = 1500, TURN_TICKS = 10 };
+
+struct rates {
+    double bad[VARIANT_COUNT];
+};
+
+static struct rates draw_rates(struct rng *rng)
+{
+    static const double shares[] = {0, 0.001, 0.003, 0.01, 0.05, 0.5};
+
+    return (struct rates){.bad = {[VARIANT_STABLE] = shares[rng_below(rng, 4)],
+                                  [VARIANT_CANARY] = shares[rng_below(rng, ARRAY_LEN(shares))]}};
+}
+
+/* The same traffic for both, whatever their weights are. */
+static void draw_traffic(struct rng *rng, const struct rates *rates, struct harness h[2])
+{
+    for (int v = 0; v < VARIANT_COUNT; v++) {
+        uint32_t n = rng_below(rng, v == VARIANT_STABLE ? 40 : 12), bad = 0;
+        for (uint32_t i = 0; i < n; i++)
+            bad += rng_unit(rng) < rates->bad[v];
+        for (int i = 0; i < 2; i++) {
+            h[i].p.requests[v] = n;
+            h[i].p.bad[v] = bad;
+        }
+    }
+}
+
+static bool are_alike(const struct harness h[2])
+{
+    const struct rollout_state *a = controller_state(h[0].p.controller, 0);
+    const struct rollout_state *b = controller_state(h[1].p.controller, 0);
+
+    return a->phase == b->phase && a->step == b->step && h[0].p.weight_bp == h[1].p.weight_bp;
+}
+
+static void switch_pause(struct harness *h)
+{
+    bool paused = controller_state(h->p.controller, 0)->phase == PHASE_PAUSED;
+    struct command c = {.kind = paused ? COMMAND_RESUME : COMMAND_PAUSE, .zero = true};
+    struct command_result result;
+
+    controller_command(h->p.controller, "chat", &c, &result);
+}
+
+static void run_both(struct harness h[2], uint64_t seed)
+{
+    struct rng rng;
+    int unlike = 0;
+
+    rng_seed(&rng, seed);
+    struct rates rates = draw_rates(&rng);
+    for (int t = 0; t < ROLLOUT_TICKS; t++) {
+        if (rng_below(&rng, 700) == 0)
+            rates = draw_rates(&rng);
+        bool pauses = rng_below(&rng, 1000) == 0;
+        draw_traffic(&rng, &rates, h);
+        for (int i = 0; i < 2; i++) {
+            pass(&h[i], 100 * NS_PER_MS);
+            if (pauses)
+                switch_pause(&h[i]);
+        }
+        unlike = are_alike(h) ? 0 : unlike + 1;
+        if (unlike >= (h[0].p.bad[VARIANT_CANARY] > 0 ? 1 : TURN_TICKS))
+            fail_msg("rollout %d, tick %d: not what a look at each tick decides", (int)seed, t);
+    }
+    assert_string_equal(h[0].p.events, h[1].p.events);
+    assert_true(h[0].p.looks < h[1].p.looks);
+}
+
+/* The same rollouts looked at where something may move, and at every tick. */
+static void test_looks_left_out_decide_nothing(void **state)
+{
+    unsigned rolled_back = 0, promoted = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < ROLLOUTS; seed++) {
+        static struct harness h[2];
+        for (int i = 0; i < 2; i++) {
+            set_up(&h[i]);
+            h[i].p.looks_always = i == 1;
+            h[i].f.policy.analysis.on_undecided = (enum on_undecided)(seed % 4);
+            h[i].f.policy.analysis.max_hold_ns = 25 * NS_PER_SEC;
+            for (int s = 0; s < 4; s++)
+                h[i].f.steps[s].hold_ns = 8 * NS_PER_SEC + 300 * NS_PER_MS;
+        }
+        run_both(h, seed);
+        rolled_back += strstr(h[0].p.events, "rolled_back") != NULL;
+        promoted += strstr(h[0].p.events, "promoted") != NULL;
+        tear_down(&h[0]);
+        tear_down(&h[1]);
+    }
+    assert_true(rolled_back >= ROLLOUTS / 10 && promoted >= ROLLOUTS / 10);
+}
+
 static void test_late_ticks_are_seen(void **state)
 {
     struct harness h;
@@ -576,6 +680,7 @@ int main(void)
         cmocka_unit_test(test_verdict_as_a_gate),
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_looks_where_something_may_move),
+        cmocka_unit_test(test_looks_left_out_decide_nothing),
         cmocka_unit_test(test_late_ticks_are_seen),
     };
 
