@@ -138,7 +138,7 @@ static void keep(struct stream *s, const char *bytes, size_t len)
     if (s->out == NULL)
         s->out = xcalloc(1, sizeof(*s->out));
     struct stream_out *o = s->out;
-    if (o->at > 0) { /* what has gone makes room */
+    if (o->len + len > o->cap && o->at > 0) { /* what has gone makes room */
         memmove(o->bytes, o->bytes + o->at, o->len - o->at);
         o->len -= o->at;
         o->at = 0;
@@ -203,8 +203,10 @@ ssize_t stream_write_raw(struct stream *s, const uv_buf_t *bufs, unsigned count)
 
     if (s->out == NULL && !s->opening) { /* else others go first */
         ssize_t n = send_gathered(s->fd, bufs, count);
-        if (n < 0)
+        if (n < 0) {
+            s->torn |= n != UV_EPIPE;
             return n;
+        }
         done = (size_t)n;
     }
     for (unsigned i = 0; i < count; i++) {
@@ -253,7 +255,7 @@ static void on_writable(struct stream *s)
 
     if (status < 0) {
         out_free(s); /* it will never be taken */
-        watch_writable(s);
+        watch(s, 0); /* nor does anything come behind on_end */
         if (s->connecting)
             stream_tls_broken(s, status);
         else
@@ -286,6 +288,7 @@ static int connect_result(const struct stream *s)
 
 static void on_connected(struct stream *s)
 {
+    bool waited = s->out != NULL;
     int status = connect_result(s);
 
     s->opening = false;
@@ -304,9 +307,19 @@ static void on_connected(struct stream *s)
     if (status == 0 && s->reading)
         stream_poll(s, true);
     s->events->on_connect(s, status);
+    if (status == 0 && waited && !s->closing && s->out == NULL)
+        s->events->on_drain(s);
 }
 
 /* --- reading --- */
+
+/* An error is told once, to whoever asks first. Where that was a write, the kernel lets what came
+ * before the RST be read and then says "end", as if a FIN had come. (It said EPIPE if there was one
+ * before the RST.) */
+static int end_of_reading(const struct stream *s)
+{
+    return s->torn ? UV_ECONNRESET : UV_EOF;
+}
 
 /* How much was asked for came: there may be more. */
 static bool read_once(struct stream *s)
@@ -320,7 +333,7 @@ static bool read_once(struct stream *s)
     } while (n < 0 && errno == EINTR);
     if (n < 0 && errno == EAGAIN)
         return false;
-    int status = n > 0 ? 0 : n == 0 ? UV_EOF : -errno;
+    int status = n > 0 ? 0 : n == 0 ? end_of_reading(s) : -errno;
     if (s->tls != NULL && n > 0) {
         stream_tls_bytes(s, (struct str){to, (size_t)n});
     } else if (s->tls != NULL) {

@@ -63,6 +63,7 @@ struct stream {
     bool ended;  /* nothing more comes: its FIN, or broken */
     bool broken; /* nothing more goes either; told once */
     bool shut;   /* our FIN */
+    bool torn;   /* a write was told of a reset, and so no read will be */
 };
 
 /* Sets the stream up on its loop; it must be closed. */
