@@ -1,7 +1,7 @@
 /* Ticks every rollout and lets people see and command it. What surprises: a command makes a look of
  * its own first, so that it is never judged on evidence that is older than itself; and a tick looks
  * only at those rollouts that failures were seen of or that something is due for. A thousand that
- * do well are looked at once a second, a tenth of them at each tick.
+ * do well are looked at every few seconds, a few of them at each tick.
  */
 #include "controller/controller.h"
 
@@ -19,13 +19,18 @@
 #include "controller/verdict.h"
 
 #define TICK_NS (100 * NS_PER_MS)
-/* Of what has nothing new, and nothing due; far below ROLLOUT_GAP_MAX_NS, so that holds count on.
- */
-#define TURN_NS NS_PER_SEC
+/* Between two looks at what does well, or idles: what people see may be so old. With many rollouts
+ * it is longer, so that their looks cost little beside the requests; below ROLLOUT_GAP_MAX_NS, so
+ * that holds count on. */
+#define TURN_NS      NS_PER_SEC
+#define TURN_MANY_NS (3 * NS_PER_SEC)
 /* Once per turn, and a tick may come a little early. */
 #define RATE_SAMPLE_NS (TURN_NS - TICK_NS / 2)
 
-enum { RATE_SAMPLES = 6 }; /* 5 s between the oldest and the newest */
+enum {
+    MANY_ROLLOUTS = 200,
+    RATE_SAMPLES = 6, /* five turns between the oldest and the newest */
+};
 
 struct rate_sample {
     int64_t at_ns;
@@ -59,6 +64,7 @@ struct controller {
     struct observation observation; /* of one rollout during its look */
     struct rollout *rollouts;
     size_t count;
+    int64_t turn_ns;
     int64_t now_ns;       /* read once per look */
     int64_t last_tick_ns; /* -1: none yet */
     int64_t late_ns;
@@ -205,13 +211,13 @@ static double rate(const struct rollout *r, enum variant v)
     return seconds <= 0 ? -1 : (double)(to->dispatched[v] - from->dispatched[v]) / seconds;
 }
 
-/* Everybody has a turn per TURN_NS, a tenth of them at each tick: a thousand rollouts that wait for
- * nothing must not be looked at all at once. */
+/* As many at each tick: a thousand rollouts must not be looked at all at once. */
 static int64_t next_turn_ns(const struct rollout *r, int64_t now_ns)
 {
-    int64_t offset_ns = r->index % (TURN_NS / TICK_NS) * TICK_NS;
+    int64_t turn_ns = r->controller->turn_ns;
+    int64_t offset_ns = r->index % (turn_ns / TICK_NS) * TICK_NS;
 
-    return ((now_ns - offset_ns) / TURN_NS + 1) * TURN_NS + offset_ns;
+    return ((now_ns - offset_ns) / turn_ns + 1) * turn_ns + offset_ns;
 }
 
 static void set_due(struct rollout *r, enum effects_result result)
@@ -338,6 +344,7 @@ int controller_new(struct policy_set *set, const struct controller_ports *ports,
     c->clock = clock;
     c->events = events_new();
     c->last_tick_ns = -1;
+    c->turn_ns = set->count > MANY_ROLLOUTS ? TURN_MANY_NS : TURN_NS;
     c->now_ns = clock_mono(clock);
     observation_init(&c->observation);
     c->rollouts = xcalloc(set->count == 0 ? 1 : set->count, sizeof(*c->rollouts));
