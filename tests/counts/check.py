@@ -2,7 +2,7 @@
 
     python3 tests/counts/check.py build/release
 
-Counts, not times: the same on a busy machine and on a quiet one (five runs lie within 0.5 %). They do
+Counts, not times: the same on a busy machine and on a quiet one (five runs lie within 1 %). They do
 depend on the compiler and the C library a little, which is what the few percent of room are for.
 """
 
