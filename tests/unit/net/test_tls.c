@@ -482,17 +482,24 @@ static bool play_resumption(struct tls_server *server, SSL_SESSION **session, in
     return resumed;
 }
 
-static void test_ticket_keys_change(void **state)
+/* For the model's certificate, by a clock that the test moves. */
+static struct tls_server *server_on(struct fake_clock *clock)
 {
     const struct tls_pair pair = {model.leaf_file, model.key_file, {NULL, 0, 0}};
+
+    return server_new(
+        &(struct tls_server_options){.pairs = &pair, .count = 1, .clock = &clock->clock}, NULL);
+}
+
+static void test_ticket_keys_change(void **state)
+{
     struct fake_clock clock;
 
     (void)state;
     for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
         SSL_SESSION *session = NULL;
         fake_clock_init(&clock);
-        struct tls_server *server = server_new(
-            &(struct tls_server_options){.pairs = &pair, .count = 1, .clock = &clock.clock}, NULL);
+        struct tls_server *server = server_on(&clock);
         assert_false(play_resumption(server, &session, version));
         assert_true(play_resumption(server, &session, version));
         for (int hour = 0; hour < 2; hour++) { /* each time the key before is still good */
@@ -534,15 +541,13 @@ static void test_a_ticket_with_every_connection(void **state)
  * it. */
 static void test_sessions_end_however_often_taken_up(void **state)
 {
-    const struct tls_pair pair = {model.leaf_file, model.key_file, {NULL, 0, 0}};
     struct fake_clock clock;
 
     (void)state;
     for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
         SSL_SESSION *session = NULL;
         fake_clock_init(&clock);
-        struct tls_server *server = server_new(
-            &(struct tls_server_options){.pairs = &pair, .count = 1, .clock = &clock.clock}, NULL);
+        struct tls_server *server = server_on(&clock);
         for (int round = 0; round < 8; round++) { /* every 50 minutes: 0:00, 0:50, 1:40, 2:30 ... */
             assert_int_equal(play_resumption(server, &session, version), round % 3 != 0);
             fake_clock_advance(&clock, 50 * NS_PER_MIN);
