@@ -10,25 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum outcome_kind {
-    OUTCOME_OK,
-    OUTCOME_4XX,
-    OUTCOME_429,
-    OUTCOME_5XX,
-    OUTCOME_CONNECT,      /* refused, unreachable, DNS, TLS, connect timeout */
-    OUTCOME_UNAVAILABLE,  /* no healthy endpoint, queue full */
-    OUTCOME_TIMEOUT,      /* no first byte in time, or over the total time */
-    OUTCOME_STALLED,      /* silence inside a response */
-    OUTCOME_RESET,        /* closed or reset before the response was complete */
-    OUTCOME_MALFORMED,    /* not HTTP */
-    OUTCOME_TRUNCATED,    /* a clean close with fewer bytes than announced */
-    OUTCOME_STREAM_ERROR, /* an error event inside a 200 stream */
-    OUTCOME_EMPTY,        /* a stream that ended well and said nothing */
-    OUTCOME_CLIENT_ABORT, /* the client went away: not held against the variant */
-    OUTCOME_KIND_COUNT,
-};
-
-extern const char *const outcome_names[OUTCOME_KIND_COUNT]; /* as in metrics: "ok", "4xx", ... */
+#include "policies/outcome_kind.h"
 
 /* What a client got: the outcome kind that its answer amounts to, or one of these. */
 enum {
@@ -48,14 +30,24 @@ struct outcome {
     int64_t latency_ns, first_byte_ns;
     /* The first piece of content of an event stream, measured like first_byte_ns; -1: none seen. */
     int64_t first_token_ns;
-    int64_t connect_ns; /* -1: a pooled connection */
-    int64_t queue_ns;   /* waited for room at an endpoint; -1: had not to */
-    uint32_t endpoint;  /* index in its version */
+    /* Between two pieces of content of an event stream: the longest, and the mean per piece behind
+     * the first; -1: no stream, or fewer than two pieces. */
+    int64_t longest_gap_ns, per_token_ns;
+    int64_t connect_ns;     /* -1: a pooled connection */
+    int64_t queue_ns;       /* waited for room at an endpoint; -1: had not to */
+    int64_t response_bytes; /* of the answer's body as it came; -1: it was not whole */
+    int64_t tokens;         /* that the answer says it used; -1: it did not say */
+    uint32_t endpoint;      /* index in its version */
+    enum outcome_stream {
+        STREAM_UNKNOWN, /* it never answered */
+        STREAM_NO,
+        STREAM_YES,
+    } stream;
 };
 
 /* The kind a complete response of this status is. */
 enum outcome_kind outcome_of_status(int status);
-/* Counts as an error for error_rate: everything but ok, 4xx, 429 and client_abort. */
+/* Counts as an error unless the policy says otherwise (count_as_error). */
 bool outcome_is_error(enum outcome_kind);
 
 #endif

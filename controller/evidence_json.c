@@ -60,19 +60,6 @@ static json_t *observed_ms(const struct evidence_latency *latency, enum variant 
     return ns < 0 ? json_null() : json_number((double)ns / (double)NS_PER_MS);
 }
 
-static const char *metric_name(enum criterion_metric metric)
-{
-    switch (metric) {
-    case METRIC_ERROR_RATE:
-        return "error_rate";
-    case METRIC_LATENCY:
-        return "latency";
-    case METRIC_COUNT:
-        break;
-    }
-    return NULL;
-}
-
 static void add_shares(json_t *o, const struct policy *policy, const struct analysis_report *report,
                        size_t index, enum variant v)
 {
@@ -115,7 +102,7 @@ static json_t *criterion(const struct policy *policy, const struct analysis_repo
     json_t *o = json_object();
 
     json_object_set_new(o, "name", json_text(c->name));
-    json_object_set_new(o, "metric", json_text(metric_name(c->metric)));
+    json_object_set_new(o, "metric", json_text(metric_names[c->metric]));
     json_object_set_new(o, "test", json_text(c->test == TEST_MAX ? "max" : "max_increase"));
     json_object_set_new(o, "variant", json_text(variant_names[VARIANT_CANARY]));
     json_object_set_new(o, "quantile",

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "policies/outcome_kind.h"
 
 enum variant { VARIANT_STABLE, VARIANT_CANARY, VARIANT_COUNT };
 extern const char *const variant_names[VARIANT_COUNT]; /* "stable", "canary" */
@@ -21,7 +22,8 @@ enum {
     ROLLOUT_NAME_MAX = 63,
     VERSION_MAX = 128, /* bytes of a version label, without terminator */
     STEPS_MAX = 32,
-    CRITERIA_MAX = 16,                 /* expanded: one per metric, test and quantile */
+    CRITERIA_MAX = 24,                 /* expanded: one per metric, test and quantile */
+    CONFIRM_MAX = 8,                   /* pauses after which a retreated canary is asked again */
     ENDPOINTS_MAX = 256,               /* per version */
     MATCH_ITEMS_MAX = 256,             /* per list of `match` */
     REQUEST_HEADERS_MAX = 64,          /* to set, and as many to remove */
@@ -70,41 +72,128 @@ struct policy_step {
     enum approval approval;
 };
 
-enum criterion_metric { METRIC_ERROR_RATE, METRIC_LATENCY, METRIC_COUNT };
+enum criterion_metric {
+    /* shares of requests */
+    METRIC_ERROR_RATE,
+    METRIC_OUTCOME,                /* outcomes named by `is` */
+    METRIC_CLIENT_ABORT_RATE,      /* the client left before the first byte of the answer */
+    METRIC_STREAM_TRUNCATION_RATE, /* these four: of event streams alone */
+    METRIC_STREAM_STALL_RATE,
+    METRIC_STREAM_EMPTY_RATE,
+    METRIC_STREAM_ERROR_RATE,
+    /* times */
+    METRIC_LATENCY,
+    METRIC_TIME_TO_FIRST_TOKEN,
+    METRIC_INTER_TOKEN_GAP,       /* the longest within a stream */
+    METRIC_TIME_PER_OUTPUT_TOKEN, /* the mean behind the first */
+    /* values, compared as distributions */
+    METRIC_RESPONSE_SIZE,
+    METRIC_TOKEN_USAGE,
+    METRIC_DRIFT, /* a member of the answers' JSON */
+    METRIC_COUNT,
+};
+extern const char *const metric_names[METRIC_COUNT]; /* "error_rate", ... */
+
 enum criterion_test {
     TEST_MAX,          /* absolute: statistics "ABS" */
-    TEST_MAX_INCREASE, /* against the concurrent stable: "REL", r = 1, delta = limit */
+    TEST_MAX_INCREASE, /* of a share against the concurrent stable: "REL", delta = limit */
+    TEST_MAX_RATIO,    /* against the concurrent stable: "REL"; of a share r = ratio, of a time the
+                          limit follows stable's own quantile and r = 1 */
+    TEST_SHIFT,        /* values: is the canary's distribution another one */
     TEST_COUNT,
 };
+
+enum on_fail { ON_FAIL_ROLLBACK, ON_FAIL_PAUSE, ON_FAIL_REPORT };
+
+/* Which requests a criterion looks at. What an attempt that never answered would have been is not
+ * known: it counts either way. */
+struct policy_where {
+    const char *const *paths; /* prefixes, as in match; count 0: any */
+    size_t path_count;
+    const char *const *methods;
+    size_t method_count;
+    enum where_stream { WHERE_ANY, WHERE_STREAM, WHERE_NO_STREAM } stream;
+};
+
+enum shift_test { SHIFT_PSI, SHIFT_KS };
+enum criterion_method { METHOD_SEQUENTIAL, METHOD_WINDOW };
 
 struct policy_criterion {
     const char
         *name; /* "error_rate max 1%", "latency p99 max 500ms": unique, for people and labels */
     enum criterion_metric metric;
     enum criterion_test test;
-    double quantile;     /* latency: 0.99; else 0 */
-    double limit;        /* rate: the share; latency: seconds */
-    int64_t limit_ns;    /* latency: strict, bad iff latency > limit; else 0 */
+    /* The item of the file, from 0, that it is a part of (one of several quantiles, or of limits
+     * that stand together): consecutive. `weight` is its share of the evidence: items of one kind
+     * of on_fail (report, or not) count alike, the quantiles of one limit share. */
+    uint32_t group;
+    double weight;
+    enum on_fail on_fail;
+    enum on_fail frozen_on_fail; /* once stable is gone and the limit frozen (at 100 %) */
+    bool require_no_harm; /* TEST_MAX: shown to hold before 100 %; require: no_breach: false */
+    struct policy_where where;
+    uint32_t kinds;  /* shares: the outcomes that are bad, bits (outcome_bit) */
+    double quantile; /* times: 0.99; else 0 */
+    double limit; /* shares: the share; times: seconds; ratios: the ratio; shifts: the distance */
+    int64_t limit_ns;    /* times with TEST_MAX: strict, bad iff above; else 0 */
     double p0;           /* TEST_MAX: the null's probability of "bad": limit, or 1 - quantile */
-    double ratio, delta; /* TEST_MAX_INCREASE: r and delta of statistics REL */
+    double ratio, delta; /* TEST_MAX_INCREASE, TEST_MAX_RATIO: r and delta of statistics REL */
+    enum shift_test shift;
+    const char *field; /* METRIC_DRIFT: JSON pointer */
+    enum criterion_method method;
+    int64_t window_ns; /* these three: METHOD_WINDOW */
+    uint64_t window_min_requests;
+    uint32_t window_consecutive;
     struct source_pos at;
 };
 
+static inline bool criterion_is_time(const struct policy_criterion *c)
+{
+    return c->metric >= METRIC_LATENCY && c->metric <= METRIC_TIME_PER_OUTPUT_TOKEN;
+}
+static inline bool criterion_is_relative(const struct policy_criterion *c)
+{
+    return c->test == TEST_MAX_INCREASE || c->test == TEST_MAX_RATIO;
+}
+/* Its limit is a multiple of what stable's quantile lately was (analysis/reference.h). */
+static inline bool criterion_follows_stable(const struct policy_criterion *c)
+{
+    return criterion_is_time(c) && c->test == TEST_MAX_RATIO;
+}
+
 enum analysis_mode { MODE_ENFORCE, MODE_OBSERVE };
 enum on_undecided { UNDECIDED_HOLD, UNDECIDED_PROMOTE, UNDECIDED_ROLLBACK, UNDECIDED_PAUSE };
+enum evidence_before { EVIDENCE_BEFORE_FULL, EVIDENCE_BEFORE_EACH };
+enum no_data_do { NO_DATA_HOLD, NO_DATA_PAUSE, NO_DATA_ROLLBACK };
+enum stable_degraded { DEGRADED_HOLD, DEGRADED_JUDGE };
 
 struct policy_analysis {
     enum analysis_mode mode;
-    double max_false_revert;     /* alpha, for the whole rollout */
-    double max_bad_promotion;    /* beta, per absolute criterion */
-    int64_t slot_ns;             /* burst_guard.slot (tau) */
-    uint32_t min_bad_slots;      /* burst_guard.min_bad_slots (m); 0 = no guard */
+    double max_false_revert;  /* alpha, for the whole rollout */
+    double max_bad_promotion; /* beta, per absolute criterion */
+    int64_t slot_ns;          /* burst_guard.slot (tau) */
+    uint32_t min_bad_slots;   /* burst_guard.min_bad_slots (m); 0 = no guard */
+    int64_t confirm_ns[CONFIRM_MAX];
+    size_t confirm_count;        /* 0: the first crossing condemns */
     uint32_t hard_down_failures; /* 0 = off */
     int64_t hard_down_over_ns;
+    enum evidence_before evidence;
     enum on_undecided on_undecided;
     int64_t max_hold_ns;
+    enum no_data_do on_no_data;
+    int64_t no_data_after_ns;
+    enum stable_degraded on_stable_degraded;
+    uint32_t warm_up_requests; /* of an endpoint, left out of times, until so many or so long */
+    int64_t warm_up_ns;
+    uint32_t error_kinds; /* count_as_error, bits */
     const struct policy_criterion *criteria;
     size_t criteria_count; /* 1..CRITERIA_MAX */
+};
+
+struct policy_bake {
+    int64_t for_ns; /* at 100 % after the last step; 0: promoted at once */
+    uint32_t
+        control_bp; /* of the traffic that stays on stable at the steps of 100 % and in the bake */
 };
 
 /* How a stream ends well, and where its content is. */
@@ -163,6 +252,7 @@ struct policy {
     int64_t rollback_drain_ns; /* in-flight canary requests once it is taken to 0; 0: cut */
     const struct policy_step *steps;
     size_t step_count; /* 1..STEPS_MAX */
+    struct policy_bake bake;
     struct policy_analysis analysis;
     struct policy_upstream upstream;
     const char *file; /* the path it came from */

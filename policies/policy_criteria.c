@@ -11,6 +11,23 @@
 #include "policies/schema.h"
 #include "policies/yaml_text.h"
 
+const char *const metric_names[METRIC_COUNT] = {
+    [METRIC_ERROR_RATE] = "error_rate",
+    [METRIC_OUTCOME] = "outcome",
+    [METRIC_CLIENT_ABORT_RATE] = "client_abort_rate",
+    [METRIC_STREAM_TRUNCATION_RATE] = "stream_truncation_rate",
+    [METRIC_STREAM_STALL_RATE] = "stream_stall_rate",
+    [METRIC_STREAM_EMPTY_RATE] = "stream_empty_rate",
+    [METRIC_STREAM_ERROR_RATE] = "stream_error_rate",
+    [METRIC_LATENCY] = "latency",
+    [METRIC_TIME_TO_FIRST_TOKEN] = "time_to_first_token",
+    [METRIC_INTER_TOKEN_GAP] = "inter_token_gap",
+    [METRIC_TIME_PER_OUTPUT_TOKEN] = "time_per_output_token",
+    [METRIC_RESPONSE_SIZE] = "response_size",
+    [METRIC_TOKEN_USAGE] = "token_usage",
+    [METRIC_DRIFT] = "drift",
+};
+
 struct criteria {
     struct policy_reader *reader;
     struct policy_criterion *items;
@@ -40,6 +57,9 @@ static void add(struct criteria *c, struct source_pos at, struct policy_criterio
         return;
     }
     k.at = policy_reader_keep(c->reader, at);
+    k.require_no_harm = k.test == TEST_MAX;
+    if (k.metric == METRIC_ERROR_RATE)
+        k.kinds = outcome_errors;
     c->items[c->count++] = k;
 }
 
@@ -230,6 +250,11 @@ void policy_read_criteria(struct policy_reader *r, struct yaml_node *list,
                          "\"criteria\" is empty: nothing would be judged");
     for (struct yaml_node *item = list->first; item != NULL; item = item->next)
         read_criterion(&c, item);
+    for (size_t i = 0; i < c.count; i++) {
+        c.items[i].group = (uint32_t)i;
+        c.items[i].weight = 1 / (double)c.count;
+    }
+    a->error_kinds = outcome_errors;
     c.path = list->at.file; /* outlives the policy */
     if (!c.full)
         warn_of_looser(&c);
