@@ -16,12 +16,14 @@ void observation_init(struct observation *o)
 void observation_deinit(struct observation *o)
 {
     free(o->deltas);
+    free(o->shifts);
     observation_init(o);
 }
 
 void observation_clear(struct observation *o)
 {
     o->count = 0;
+    o->shift_count = 0;
 }
 
 static int compare(const struct slot_delta *d, uint32_t epoch, int64_t slot)
@@ -58,4 +60,32 @@ struct slot_delta *observation_at(struct observation *o, uint32_t epoch, int64_t
         o->deltas[low] = (struct slot_delta){.epoch = epoch, .slot = slot};
     }
     return &o->deltas[low];
+}
+
+static int compare_shift(const struct shift_delta *d, uint32_t epoch, uint32_t criterion)
+{
+    if (d->epoch != epoch)
+        return d->epoch < epoch ? -1 : 1;
+    return d->criterion < criterion ? -1 : d->criterion > criterion;
+}
+
+/* There are few: the epochs of the requests in flight, times the criteria that compare values. */
+struct shift_delta *observation_shift_at(struct observation *o, uint32_t epoch, uint32_t criterion)
+{
+    size_t at = o->shift_count;
+
+    while (at > 0 && compare_shift(&o->shifts[at - 1], epoch, criterion) >= 0)
+        at--;
+    if (at < o->shift_count && compare_shift(&o->shifts[at], epoch, criterion) == 0)
+        return &o->shifts[at];
+    if (o->shift_count == o->shift_capacity) {
+        o->shift_capacity = o->shift_capacity == 0 ? 4 : 2 * o->shift_capacity;
+        o->shifts = xrealloc(o->shifts, o->shift_capacity * sizeof(o->shifts[0]));
+    }
+    memmove(&o->shifts[at + 1], &o->shifts[at], (o->shift_count - at) * sizeof(o->shifts[0]));
+    o->shift_count++;
+    memset(&o->shifts[at], 0, sizeof(o->shifts[at]));
+    o->shifts[at].epoch = epoch;
+    o->shifts[at].criterion = criterion;
+    return &o->shifts[at];
 }

@@ -1,5 +1,5 @@
 /* analysis/observation.h — what was seen since the last look, as a value that can be saved and
- * replayed: increments of the counters of dispatch slots.
+ * replayed: increments of the counters of dispatch slots, and of the buckets that values fell into.
  */
 #ifndef ANALYSIS_OBSERVATION_H
 #define ANALYSIS_OBSERVATION_H
@@ -32,10 +32,32 @@ struct slot_delta {
     struct slot_counts variants[VARIANT_COUNT]; /* increments */
 };
 
+enum {
+    SHIFT_BUCKETS = 32,
+    SHIFT_REST = SHIFT_BUCKETS - 1, /* none of the others: a category that is not among the most
+                                       seen, or an answer without a value */
+    SHIFT_EDGES_MAX = 9,            /* between ten deciles of numbers */
+};
+
+/* Of the answers to requests that were routed with one epoch's weight, what a criterion that
+ * compares distributions saw (analysis/shift.h). All of it increments but the edges. */
+struct shift_delta {
+    uint32_t epoch, criterion;
+    uint32_t looked[VARIANT_COUNT]; /* answers looked at, all of them */
+    uint32_t found[VARIANT_COUNT];  /* of those, answers that had a value */
+    /* Evidence: of those, what came since the buckets stand. Numbers: bucket i is above edge i - 1
+     * and not above edge i. */
+    uint32_t counts[VARIANT_COUNT][SHIFT_BUCKETS];
+    uint32_t edge_count; /* not an increment: given in an epoch's first delta of numbers, else 0 */
+    double edges[SHIFT_EDGES_MAX]; /* rising */
+};
+
 struct observation {
     struct slot_delta *deltas; /* heap, grown as needed, kept between looks; at most one entry per
                                   (epoch, slot), in rising order */
     size_t count, capacity;
+    struct shift_delta *shifts; /* the same, per (epoch, criterion) */
+    size_t shift_count, shift_capacity;
 };
 
 void observation_init(struct observation *);
@@ -43,5 +65,6 @@ void observation_deinit(struct observation *);
 void observation_clear(struct observation *);
 /* The entry of (epoch, slot), added zeroed when it is new; borrowed until the next call. */
 struct slot_delta *observation_at(struct observation *, uint32_t epoch, int64_t slot);
+struct shift_delta *observation_shift_at(struct observation *, uint32_t epoch, uint32_t criterion);
 
 #endif

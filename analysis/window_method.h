@@ -1,0 +1,34 @@
+/* analysis/window_method.h — `method: window`: the rule that people know from other tools. Every
+ * window the share of bad requests among those that ended in it; so many windows over the limit in
+ * a row fail the criterion.
+ *
+ * Pure and plain data. It promises nothing about false alarms, which is why it is not the default:
+ * with a limit near the true rate it fires by chance, sooner or later.
+ */
+#ifndef ANALYSIS_WINDOW_METHOD_H
+#define ANALYSIS_WINDOW_METHOD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "analysis/observation.h"
+#include "policies/policy.h"
+
+struct window_method {
+    int64_t end_ns;                                   /* of the window that runs; 0: none yet */
+    int64_t ended[VARIANT_COUNT], bad[VARIANT_COUNT]; /* in it */
+    uint64_t windows;                                 /* that had enough requests */
+    uint32_t fails_in_a_row;    /* a window with too few is no data: it breaks no run */
+    bool failed;                /* for good */
+    double last[VARIANT_COUNT]; /* share of the last window that had enough; -1: none */
+};
+
+void window_method_init(struct window_method *);
+/* What was seen since the last look; windows begin at whole slots, with the first look. The
+ * criterion is the policy's with that index: limit p0, or for relative ones ratio times stable's
+ * share plus delta. */
+void window_method_observe(struct window_method *, const struct policy_analysis *, size_t criterion,
+                           const struct observation *, int64_t now_ns);
+
+#endif
