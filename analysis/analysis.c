@@ -9,6 +9,7 @@
  */
 #include "analysis/analysis.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,8 @@ enum {
     OPEN_MIN = 256,   /* open slots are bounded by total_timeout between these two */
     OPEN_MAX = 4096,
 };
+
+#define LOG_E_NONE (-1e9)
 
 /* Canary failures without a good answer in between. */
 struct run {
@@ -62,6 +65,7 @@ struct analysis {
     struct run closed_run;
     bool run_tripped; /* by a run that was closed since */
     int64_t first_bad_slot;
+    struct probe probe;
     struct cache *cache; /* the last report, while nothing has changed */
 };
 
@@ -249,9 +253,15 @@ static void advance(struct analysis *a, int64_t slot)
         open_slot(a, ++last, 1, false);
 }
 
-void analysis_weight(struct analysis *a, uint32_t epoch, uint32_t weight_bp, bool step_start,
+void analysis_probe(struct analysis *a, const struct probe *probe)
+{
+    a->probe = *probe;
+}
+
+void analysis_weight(struct analysis *a, uint32_t epoch, uint32_t weight_bp, enum weight_why why,
                      int64_t now_ns)
 {
+    bool step_start = why == WEIGHT_STEP || why == WEIGHT_BAKE;
     int64_t slot = now_ns / a->policy->analysis.slot_ns;
     CHECK(weight_bp <= WEIGHT_FULL_BP);
     if (a->started) {
@@ -343,7 +353,10 @@ static void report_evidence(const struct analysis *a, struct analysis_report *re
     }
     ret->log_e = sequential_combine(weights, logs, a->count);
     ret->threshold = log(1 / a->plan.alpha);
-    ret->revert = ret->log_e >= ret->threshold;
+    ret->crossed = ret->log_e >= ret->threshold;
+    ret->revert = ret->crossed;
+    ret->wide.log_e = LOG_E_NONE;
+    ret->wide.threshold = ret->threshold + log(2);
     ret->alarm = ret->log_e >= ret->threshold / 2;
 }
 
@@ -393,7 +406,7 @@ static void report_all(const struct analysis *a, struct analysis_report *ret)
 {
     struct step_sums sums[CRITERIA_MAX];
     struct run longest;
-    *ret = (struct analysis_report){0};
+    memset(ret, 0, sizeof *ret);
     memcpy(sums, a->closed, a->count * sizeof sums[0]);
     walk_open(a, sums, &longest, &ret->hard_down);
     report_evidence(a, ret);
@@ -411,4 +424,23 @@ void analysis_report(const struct analysis *a, struct analysis_report *ret)
         a->cache->valid = true;
     }
     *ret = a->cache->report;
+}
+
+enum on_fail analysis_on_fail(const struct policy_criterion *c, const struct criterion_report *r)
+{
+    return r->frozen ? c->frozen_on_fail : c->on_fail;
+}
+
+int analysis_save(const struct analysis *a, struct strbuf *to)
+{
+    (void)a;
+    (void)to;
+    return -ENOTSUP;
+}
+
+int analysis_load(struct analysis *a, struct str from, struct error *reterr)
+{
+    (void)from;
+    analysis_reset(a);
+    return error_set(reterr, -EINVAL, "not an analysis");
 }

@@ -23,7 +23,8 @@ static void evidence_weight(void *ctx, uint32_t epoch, uint32_t weight_bp, bool 
 {
     const struct look *l = ctx;
 
-    analysis_weight(l->engine->analysis, epoch, weight_bp, step_start, l->now_ns);
+    analysis_weight(l->engine->analysis, epoch, weight_bp,
+                    step_start ? WEIGHT_STEP : WEIGHT_GOES_ON, l->now_ns);
 }
 
 static void set_weight(void *ctx, uint32_t epoch, uint32_t weight_bp)
@@ -53,7 +54,7 @@ void engine_init(struct engine *e, const struct policy *policy, int64_t now_ns)
     e->policy = policy;
     e->analysis = analysis_new(policy);
     rollout_state_init(&e->state, now_ns);
-    analysis_weight(e->analysis, e->state.epoch, e->state.weight_bp, false, now_ns);
+    analysis_weight(e->analysis, e->state.epoch, e->state.weight_bp, WEIGHT_GOES_ON, now_ns);
     analysis_report(e->analysis, &e->report);
 }
 

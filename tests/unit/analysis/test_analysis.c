@@ -37,7 +37,8 @@ static void weight(struct fixture *f, uint32_t weight_bp, bool step_start)
 {
     if (f->a == NULL)
         f->a = analysis_new(&f->policy.policy);
-    analysis_weight(f->a, ++f->epoch, weight_bp, step_start, f->slot * NS_PER_SEC);
+    analysis_weight(f->a, ++f->epoch, weight_bp, step_start ? WEIGHT_STEP : WEIGHT_GOES_ON,
+                    f->slot * NS_PER_SEC);
 }
 
 static void teardown(struct fixture *f)
