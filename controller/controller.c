@@ -15,6 +15,7 @@
 #include "controller/document.h"
 #include "controller/engine.h"
 #include "controller/events.h"
+#include "controller/references.h"
 #include "controller/step_traffic.h"
 #include "controller/verdict.h"
 
@@ -43,6 +44,7 @@ struct rollout {
     int64_t due_ns;  /* of the next look, unless something is observed before */
     uint64_t alarms; /* as last seen */
     struct engine engine;
+    struct reference *reference; /* NULL: no criterion needs one */
     struct step_traffic step;
     struct rate_sample samples[RATE_SAMPLES]; /* ring, the newest at sample_count - 1 */
     uint64_t sample_count;
@@ -237,6 +239,7 @@ static void observe(struct rollout *r)
     struct controller *c = r->controller;
 
     observation_clear(&c->observation);
+    references_observe(r->reference, &c->ports, r->index, c->now_ns, &c->observation);
     c->ports.observe(c->ports.ctx, r->index, &c->observation);
 }
 
@@ -278,7 +281,7 @@ static void tick(struct rollout *r)
     if (!alarm && !due && !rollout_awaits_requests(r->engine.policy, &r->engine.state))
         return;
     observe(r);
-    if (!due && c->observation.count == 0)
+    if (!due && c->observation.count == 0 && c->observation.shift_count == 0)
         return;
     look(r, INPUT_TICK, NULL, &decision);
     sample_rate(r);
@@ -353,6 +356,7 @@ int controller_new(struct policy_set *set, const struct controller_ports *ports,
         r->controller = c;
         r->index = (uint32_t)i;
         engine_init(&r->engine, set->policies[i], c->now_ns);
+        r->reference = reference_new(set->policies[i]);
         c->count++;
         int rc = start_rollout(r, reterr);
         if (rc != 0) {
@@ -371,6 +375,7 @@ void controller_free(struct controller *c)
     for (size_t i = 0; i < c->count; i++) {
         struct rollout *r = &c->rollouts[i];
         engine_deinit(&r->engine);
+        reference_free(r->reference);
         json_decref(r->last_decision);
         step_traffic_deinit(&r->step);
     }

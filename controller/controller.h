@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "analysis/recorder.h"
+#include "analysis/reference.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "controller/command.h"
@@ -39,6 +40,14 @@ struct controller_ports {
     void (*totals)(void *ctx, uint32_t rollout, struct recorder_totals *ret);
     void (*histogram)(void *ctx, uint32_t rollout, enum variant, enum recorder_histogram,
                       struct histogram_view *ret);
+    /* For criteria that follow stable or compare values (analysis/reference.h): stable's times that
+     * were samples of the criterion, since the start; where their limits go; the values seen since
+     * the last call. NULL: no such criterion has data. */
+    void (*moving_histogram)(void *ctx, uint32_t rollout, size_t criterion,
+                             struct histogram_view *add_to);
+    void (*limits)(void *ctx, uint32_t rollout, const struct moving_limits *);
+    void (*values)(void *ctx, uint32_t rollout,
+                   void (*take)(void *take_ctx, const struct shift_value *), void *take_ctx);
     void (*on_event)(void *ctx, const struct controller_event *); /* may be NULL */
     void *ctx;
 };

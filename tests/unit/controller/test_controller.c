@@ -127,8 +127,13 @@ struct harness {
 
 static void start(struct harness *h)
 {
-    const struct controller_ports ports = {set_weight, observe,  alarms, totals,
-                                           histogram,  on_event, &h->p};
+    const struct controller_ports ports = {.set_weight = set_weight,
+                                           .observe = observe,
+                                           .alarms = alarms,
+                                           .totals = totals,
+                                           .histogram = histogram,
+                                           .on_event = on_event,
+                                           .ctx = &h->p};
     struct error error = {0};
 
     h->clock = (struct clock){mono, wall, &h->p};
