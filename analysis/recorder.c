@@ -42,6 +42,7 @@ struct recorder_part {
 struct recorder_shard {
     const struct policy_set *set;
     struct recorder_part *_Atomic *parts; /* by rollout; NULL until something happens */
+    struct str (*id_of)(const struct recorder_ticket *);
     struct list wheel[WHEEL_BUCKETS];
     int64_t wheel_tick; /* the last one swept; it may hold tickets due in the rest of it */
 };
@@ -266,7 +267,7 @@ static int64_t slot_of(struct recorder_part *p, int64_t now_ns)
 }
 
 void recorder_dispatch(struct recorder_shard *shard, struct recorder_ticket *t, uint32_t rollout,
-                       uint32_t epoch, enum variant variant, int64_t now_ns)
+                       uint32_t epoch, enum variant variant, uint32_t applies, int64_t now_ns)
 {
     struct recorder_part *p = part_of(shard, rollout);
     bool overflow = false;
@@ -274,13 +275,49 @@ void recorder_dispatch(struct recorder_shard *shard, struct recorder_ticket *t, 
 
     if (overflow)
         add(&p->overflows);
-    *t = (struct recorder_ticket){.cell = cell, .part = p, .variant = (uint8_t)variant};
+    *t = (struct recorder_ticket){
+        .cell = cell, .part = p, .applies = applies, .variant = (uint8_t)variant};
     cell_add(cell, variant, CELL_DISPATCHED, 0, 1);
     cell_changed(cell);
     add(&p->dispatched[variant]);
     list_init(&t->in_flight);
     if (p->lowest_limit_ns >= 0)
         wheel_put(shard, t, now_ns + p->lowest_limit_ns + 1);
+}
+
+void recorder_ids(struct recorder_shard *shard, struct str (*id_of)(const struct recorder_ticket *))
+{
+    shard->id_of = id_of;
+}
+
+void recorder_endpoint(struct recorder_shard *shard, struct recorder_ticket *t, uint32_t endpoint,
+                       int64_t now_ns)
+{
+    (void)shard;
+    (void)t;
+    (void)endpoint;
+    (void)now_ns;
+}
+
+void recorder_stream(struct recorder_shard *shard, struct recorder_ticket *t,
+                     enum outcome_stream stream)
+{
+    (void)shard;
+    t->stream = (uint8_t)stream;
+}
+
+void recorder_first_token(struct recorder_ticket *t, int64_t now_ns)
+{
+    (void)now_ns;
+    t->first_token = true;
+}
+
+void recorder_value(struct recorder_shard *shard, struct recorder_ticket *t,
+                    const struct shift_value *value)
+{
+    (void)shard;
+    (void)t;
+    (void)value;
 }
 
 /* --- the end of a request ------------------------------------------------------------------ */
@@ -528,4 +565,35 @@ void recorder_histogram(const struct recorder *r, uint32_t rollout, enum variant
         if (h != NULL)
             histogram_merge(ret, h);
     }
+}
+
+void recorder_limits(struct recorder *r, uint32_t rollout, const struct moving_limits *limits)
+{
+    CHECK(rollout < r->rollout_count);
+    (void)limits;
+}
+
+void recorder_values(struct recorder *r, uint32_t rollout,
+                     void (*take)(void *ctx, const struct shift_value *), void *ctx)
+{
+    CHECK(rollout < r->rollout_count);
+    (void)take;
+    (void)ctx;
+}
+
+void recorder_moving_histogram(const struct recorder *r, uint32_t rollout, size_t criterion,
+                               struct histogram_view *ret)
+{
+    CHECK(rollout < r->rollout_count);
+    (void)criterion;
+    *ret = (struct histogram_view){0};
+}
+
+size_t recorder_examples(const struct recorder *r, uint32_t rollout, struct recorder_example *ret,
+                         size_t max)
+{
+    CHECK(rollout < r->rollout_count);
+    (void)ret;
+    (void)max;
+    return 0;
 }

@@ -314,7 +314,7 @@ void attempt_first(struct exchange *ex, struct str *body)
     ex->connect_ns = -1;
     ex->replay.yields = ex->variant == VARIANT_STABLE;
     retry_budget_deposit(&w->budgets[ex->route->rollout], upstream_of(ex)->retries_budget);
-    recorder_dispatch(w->shard, &ex->ticket, ex->route->rollout, ex->epoch, ex->variant,
+    recorder_dispatch(w->shard, &ex->ticket, ex->route->rollout, ex->epoch, ex->variant, UINT32_MAX,
                       w->loop.now_ns);
     /* Who waits goes first. */
     if (slots_waiting(w->shared->slots, slots_version(ex->route->rollout, ex->variant)) == 0 &&

@@ -49,7 +49,7 @@ static void teardown(struct fixture *f)
 
 static void dispatch(struct fixture *f, struct recorder_ticket *t)
 {
-    recorder_dispatch(f->shard, t, 0, 1, VARIANT_CANARY, f->now_ns);
+    recorder_dispatch(f->shard, t, 0, 1, VARIANT_CANARY, UINT32_MAX, f->now_ns);
 }
 
 /* Everything that was read so far, in one. */
@@ -169,10 +169,10 @@ static void test_alarms(void **state)
     for (size_t shard = 0; shard < 2; shard++) {
         struct recorder_shard *s = recorder_shard(f.recorder, shard);
         uint64_t before = recorder_alarms(f.recorder, 0);
-        recorder_dispatch(s, &t, 0, 1, VARIANT_STABLE, f.now_ns);
+        recorder_dispatch(s, &t, 0, 1, VARIANT_STABLE, UINT32_MAX, f.now_ns);
         recorder_finish(s, &t, &failed, f.now_ns);
         assert_int_equal(recorder_alarms(f.recorder, 0), before);
-        recorder_dispatch(s, &t, 0, 1, VARIANT_CANARY, f.now_ns);
+        recorder_dispatch(s, &t, 0, 1, VARIANT_CANARY, UINT32_MAX, f.now_ns);
         assert_int_equal(recorder_alarms(f.recorder, 0), before);
         recorder_finish(s, &t, &failed, f.now_ns);
         assert_true(recorder_alarms(f.recorder, 0) > before);
@@ -310,7 +310,7 @@ static void test_slots_are_those_of_the_dispatch(void **state)
     dispatch(&f, &a);
     f.now_ns += NS_PER_SEC;
     dispatch(&f, &b);
-    recorder_dispatch(f.shard, &c, 0, 2, VARIANT_STABLE, f.now_ns);
+    recorder_dispatch(f.shard, &c, 0, 2, VARIANT_STABLE, UINT32_MAX, f.now_ns);
     f.now_ns += 30 * NS_PER_SEC;
     recorder_finish(f.shard, &a, &ok, f.now_ns);
     total(&f, VARIANT_CANARY);
@@ -452,7 +452,7 @@ static void *work(void *arg)
         else
             recorder_finish(w->shard, t, &o, now_ns);
         recorder_dispatch(w->shard, t, 0, (uint32_t)i / 1000, (enum variant)rng_below(&rng, 2),
-                          now_ns);
+                          UINT32_MAX, now_ns);
         recorder_sent(t, now_ns);
         now_ns += rng_below(&rng, 100) * NS_PER_MS;
         if (i % 16 == 0)
@@ -565,14 +565,14 @@ static void test_overflow_is_bounded_and_visible(void **state)
     assert_in_range(totals.overflows, SLOTS - CELLS_MAX, SLOTS - CELLS_MAX / 2);
     /* A new weight still gets a cell of its own. */
     struct recorder_ticket t;
-    recorder_dispatch(f.shard, &t, 0, 2, VARIANT_CANARY, f.now_ns);
+    recorder_dispatch(f.shard, &t, 0, 2, VARIANT_CANARY, UINT32_MAX, f.now_ns);
     recorder_finish(f.shard, &t, &ok, f.now_ns);
     struct slot_counts c = total(&f, VARIANT_CANARY);
     assert_int_equal(c.dispatched, SLOTS + 1);
     assert_int_equal(c.settled, SLOTS + 1);
     assert_int_equal(f.seen.deltas[f.seen.count - 1].epoch, 2);
     /* After a look there is room again. */
-    recorder_dispatch(f.shard, &t, 0, 2, VARIANT_CANARY, f.now_ns += NS_PER_SEC);
+    recorder_dispatch(f.shard, &t, 0, 2, VARIANT_CANARY, UINT32_MAX, f.now_ns += NS_PER_SEC);
     uint64_t before = totals.overflows;
     recorder_totals(f.recorder, 0, &totals);
     assert_int_equal(totals.overflows, before);
