@@ -126,12 +126,18 @@ struct analysis_report {
     uint32_t failed_rollback, failed_pause, failed_report;
     /* What to ask if it retreats now; zeros while there is no reason to. */
     struct probe probe_next;
+    /* What probe_next.p1 was taken from: that criterion's canary requests since its fast evidence
+     * was last below 1 (criterion CRITERIA_MAX: the run of failures). For people. */
+    struct {
+        uint64_t requests, bad;
+    } trip;
     struct {
         bool active;      /* since analysis_weight(..., WEIGHT_PROBE, ...), until another weight */
         double log_ratio; /* for p1 against z, of all its requests, those in flight taken as bad */
         double least;     /* the same at the best of the ends of its slots, from (m + 2) slots on */
         uint64_t slots;   /* that are over */
-        bool cleared;     /* least <= -log 20 and (m + 2) slots are over */
+        uint64_t requests, bad; /* of the criterion it asks about, since it began; for people */
+        bool cleared;           /* least <= -log 20 and (m + 2) slots are over */
     } probe;
     struct {
         uint64_t sent_back;           /* how often stable itself would have been, ever */

@@ -149,7 +149,8 @@ static void log_decision(const struct rollout *r, const struct rollout_decision 
                          const struct decision_record *record)
 {
     bool bad = d->event == EVENT_ROLLED_BACK || d->event == EVENT_CRITERION_FAILED ||
-               d->event == EVENT_STEP_UNDECIDED;
+               d->event == EVENT_STEP_UNDECIDED || d->event == EVENT_RETREATED ||
+               d->event == EVENT_NO_DATA;
 
     LOG_AT(bad ? LOG_WARN : LOG_INFO, event_names[d->event],
            F("rollout", LOG_STR(r->engine.policy->name)), F("decision", LOG_STR(record->id)),
@@ -175,7 +176,7 @@ static void port_event(void *ctx, const struct rollout_decision *d)
     json_decref(r->last_decision);
     r->last_decision = json_incref(record->json);
     for (size_t i = 0; i < d->action_count; i++)
-        if (d->actions[i].step_start) {
+        if (d->actions[i].why == WEIGHT_STEP || d->actions[i].why == WEIGHT_BAKE) {
             step_traffic_begin(&r->step, &r->controller->ports, r->index);
             break;
         }

@@ -56,8 +56,8 @@ static json_t *record_json(const struct decision_facts *f, const struct decision
     json_object_set_new(o, "step", json_integer(d->state.step));
     json_object_set_new(o, "weight", json_percent(d->state.weight_bp));
     json_object_set_new(o, "criterion",
-                        d->cause == CAUSE_CRITERION && report->worst < report->count
-                            ? json_text(policy->analysis.criteria[report->worst].name)
+                        d->criterion < report->count
+                            ? json_text(policy->analysis.criteria[d->criterion].name)
                             : json_null());
     json_object_set_new(o, "evidence", evidence_json_combined(report));
     json_object_set_new(o, "criteria", evidence_json_criteria(policy, report, &f->latency));

@@ -11,7 +11,7 @@
 static const char *const approval_names[APPROVAL_COUNT] = {
     [APPROVAL_NONE] = "none", [APPROVAL_BEFORE] = "before", [APPROVAL_AFTER] = "after"};
 static const char *const action_names[] = {
-    [NEXT_NONE] = "none", [NEXT_STEP] = "step", [NEXT_PROMOTE] = "promote"};
+    [NEXT_NONE] = "none", [NEXT_STEP] = "step", [NEXT_BAKE] = "bake", [NEXT_PROMOTE] = "promote"};
 
 /* A step without any request for so long deserves a sentence. */
 #define SILENCE_NS (60 * NS_PER_SEC)

@@ -18,7 +18,7 @@ enum effects_result effects_run(const struct rollout_decision *d, const struct e
             ports->reset_evidence(ports->ctx);
             break;
         case ACTION_EVIDENCE_WEIGHT:
-            ports->evidence_weight(ports->ctx, a->epoch, a->weight_bp, a->step_start);
+            ports->evidence_weight(ports->ctx, a);
             break;
         case ACTION_SET_WEIGHT:
             ports->set_weight(ports->ctx, a->epoch, a->weight_bp);

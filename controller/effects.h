@@ -11,7 +11,7 @@
 
 struct effects_ports {
     void (*reset_evidence)(void *ctx);
-    void (*evidence_weight)(void *ctx, uint32_t epoch, uint32_t weight_bp, bool step_start);
+    void (*evidence_weight)(void *ctx, const struct rollout_action *);
     void (*set_weight)(void *ctx, uint32_t epoch, uint32_t weight_bp);
     int (*commit)(void *ctx, const struct rollout_decision *); /* 0 or a negative code */
     void (*event)(void *ctx, const struct rollout_decision *);

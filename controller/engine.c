@@ -19,12 +19,13 @@ static void reset_evidence(void *ctx)
     analysis_reset(l->engine->analysis);
 }
 
-static void evidence_weight(void *ctx, uint32_t epoch, uint32_t weight_bp, bool step_start)
+static void evidence_weight(void *ctx, const struct rollout_action *a)
 {
     const struct look *l = ctx;
 
-    analysis_weight(l->engine->analysis, epoch, weight_bp,
-                    step_start ? WEIGHT_STEP : WEIGHT_GOES_ON, l->now_ns);
+    if (a->why == WEIGHT_PROBE)
+        analysis_probe(l->engine->analysis, &a->probe);
+    analysis_weight(l->engine->analysis, a->epoch, a->weight_bp, a->why, l->now_ns);
 }
 
 static void set_weight(void *ctx, uint32_t epoch, uint32_t weight_bp)

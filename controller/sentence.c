@@ -164,7 +164,17 @@ static void add_cause(struct strbuf *b, const struct decision_facts *f)
 
     switch (f->decision->cause) {
     case CAUSE_CRITERION:
-        add_criterion(b, f, f->decision->report.worst);
+    case CAUSE_WIDE:
+    case CAUSE_SHIFT:
+    case CAUSE_WINDOW:
+        add_criterion(b, f, f->decision->criterion);
+        break;
+    case CAUSE_UNSTEADY:
+        strbuf_addf(b, "unsteady: sent back %u times in this step",
+                    f->decision->state.retreats_in_step);
+        break;
+    case CAUSE_NO_DATA:
+        strbuf_addf(b, "no data for %s", duration(f->policy->analysis.no_data_after_ns, text));
         break;
     case CAUSE_HARD_DOWN:
         add_hard_down(b, f);
@@ -185,6 +195,8 @@ static void add_cause(struct strbuf *b, const struct decision_facts *f)
     case CAUSE_PASSED:
     case CAUSE_APPROVAL:
     case CAUSE_RESTART:
+    case CAUSE_VISIT:
+    case CAUSE_BAKED:
     case CAUSE_COUNT:
         break;
     }
@@ -322,6 +334,26 @@ static void add_event(struct strbuf *b, const struct decision_facts *f)
         strbuf_addf(b, "taken up after a restart: %s at ", phase_names[d->state.phase]);
         add_step(b, f->policy, &d->state);
         strbuf_addf(b, ", on fresh evidence");
+        break;
+    case EVENT_RETREATED:
+        strbuf_addf(b, "sent back for %s: ", duration(d->state.retreat.pause_ns, text));
+        add_cause(b, f);
+        break;
+    case EVENT_PROBED:
+        strbuf_addf(b, "asked again: ");
+        add_gets(b, f);
+        break;
+    case EVENT_CLEARED:
+        strbuf_addf(b, "cleared: ");
+        add_gets(b, f);
+        break;
+    case EVENT_NO_DATA:
+        add_cause(b, f);
+        break;
+    case EVENT_BAKING:
+        strbuf_addf(b, "baking: ");
+        add_gets(b, f);
+        add_passed(b, f);
         break;
     case EVENT_NONE:
     case EVENT_COUNT:

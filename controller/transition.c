@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "controller/retreat.h"
 
 static void enter(struct transition *t, enum rollout_phase phase)
 {
@@ -30,11 +31,37 @@ void transition_tell(struct transition *t, enum rollout_event event, enum rollou
     t->ret->cause = cause;
 }
 
-uint32_t transition_step_weight(const struct transition *t, uint32_t step)
+static void end_retreat(struct rollout_state *s)
 {
-    CHECK(step >= 1 && step <= t->policy->step_count);
-    bool observe = t->policy->analysis.mode == MODE_OBSERVE;
-    return t->policy->steps[observe ? 0 : step - 1].weight_bp;
+    memset(&s->retreat, 0, sizeof(s->retreat));
+}
+
+/* A step or the bake begins: all that was counted of the one before is over. */
+static void begin(struct transition *t, enum rollout_phase phase, enum weight_why why)
+{
+    struct rollout_state *s = &t->ret->state;
+
+    s->held_ns = s->no_data_ns = 0;
+    s->approved = s->undecided = s->zeroed = false;
+    s->paused_from = PHASE_IDLE;
+    s->retreats_in_step = 0;
+    s->placebo_before_step = t->report->placebo.sent_back;
+    end_retreat(s);
+    t->why = why;
+    enter(t, phase);
+    set_weight(t, rollout_home_weight(t->policy, s));
+}
+
+/* An end, one way or the other. */
+static void finish(struct transition *t, enum rollout_phase phase, uint32_t weight_bp)
+{
+    struct rollout_state *s = &t->ret->state;
+
+    s->approved = s->undecided = s->zeroed = false;
+    s->paused_from = PHASE_IDLE;
+    end_retreat(s);
+    enter(t, phase);
+    set_weight(t, weight_bp);
 }
 
 void transition_step(struct transition *t, uint32_t step, enum rollout_event event,
@@ -43,11 +70,7 @@ void transition_step(struct transition *t, uint32_t step, enum rollout_event eve
     struct rollout_state *s = &t->ret->state;
 
     s->step = step;
-    s->held_ns = 0;
-    s->approved = s->undecided = s->zeroed = false;
-    t->step_start = true;
-    enter(t, PHASE_PROGRESSING);
-    set_weight(t, transition_step_weight(t, step));
+    begin(t, PHASE_PROGRESSING, WEIGHT_STEP);
     transition_tell(t, event, cause);
 }
 
@@ -67,14 +90,17 @@ void transition_start(struct transition *t, enum rollout_cause cause)
     transition_step(t, 1, EVENT_STARTED, cause);
 }
 
+void transition_bake(struct transition *t, enum rollout_cause cause)
+{
+    t->ret->state.step = (uint32_t)t->policy->step_count;
+    begin(t, PHASE_BAKING, WEIGHT_BAKE);
+    transition_tell(t, EVENT_BAKING, cause);
+}
+
 void transition_promote(struct transition *t, enum rollout_cause cause)
 {
-    struct rollout_state *s = &t->ret->state;
-
-    s->step = (uint32_t)t->policy->step_count;
-    s->approved = s->undecided = s->zeroed = false;
-    enter(t, PHASE_PROMOTED);
-    set_weight(t, WEIGHT_FULL_BP);
+    t->ret->state.step = (uint32_t)t->policy->step_count;
+    finish(t, PHASE_PROMOTED, WEIGHT_FULL_BP);
     transition_tell(t, EVENT_PROMOTED, cause);
 }
 
@@ -83,10 +109,85 @@ void transition_rollback(struct transition *t, enum rollout_cause cause)
     struct rollout_state *s = &t->ret->state;
 
     memcpy(s->rejected_version, s->canary_version, sizeof(s->rejected_version));
-    s->approved = s->undecided = s->zeroed = false;
-    enter(t, PHASE_ROLLED_BACK);
-    set_weight(t, 0);
+    finish(t, PHASE_ROLLED_BACK, 0);
     transition_tell(t, EVENT_ROLLED_BACK, cause);
+}
+
+/* --- retreats --------------------------------------------------------------------------------- */
+
+/* A later visit may only lower p1: then what clears the canary is the harder question of the two.
+ * p1 and z belong together. */
+static void ask_about(struct rollout_retreat *r, const struct probe *probe)
+{
+    if (r->visit > 0 && r->probe.criterion == probe->criterion && r->probe.p1 <= probe->p1)
+        return;
+    r->probe = *probe;
+}
+
+static void send_back(struct transition *t)
+{
+    struct rollout_state *s = &t->ret->state;
+    struct rollout_retreat *r = &s->retreat;
+
+    CHECK(r->visit < CONFIRM_MAX);
+    r->seen[r->visit] = retreat_saw(s, t->report, t->report->probe_next.criterion);
+    if (r->visit == 0)
+        r->weight_bp = s->weight_bp > 0 ? s->weight_bp : rollout_home_weight(t->policy, s);
+    ask_about(r, &t->report->probe_next);
+    r->visit++;
+    r->probing = false;
+    r->pause_ns = retreat_pause_ns(t->policy, r->visit, t->report->placebo.longest_burst_ns);
+    r->left_ns = r->pause_ns;
+    s->retreats_in_step++;
+    set_weight(t, 0);
+}
+
+void transition_retreat(struct transition *t, enum rollout_cause cause)
+{
+    send_back(t);
+    transition_tell(t, EVENT_RETREATED, cause);
+}
+
+void transition_unsteady(struct transition *t)
+{
+    send_back(t);
+    transition_pause(t, true, CAUSE_UNSTEADY);
+}
+
+void transition_probe(struct transition *t)
+{
+    struct rollout_retreat *r = &t->ret->state.retreat;
+    uint32_t first_bp = rollout_step_weight(t->policy, 1);
+
+    r->probing = true;
+    r->left_ns = 0;
+    t->why = WEIGHT_PROBE;
+    set_weight(t, first_bp < r->weight_bp ? first_bp : r->weight_bp);
+    transition_tell(t, EVENT_PROBED, CAUSE_VISIT);
+}
+
+void transition_clear(struct transition *t)
+{
+    struct rollout_state *s = &t->ret->state;
+    uint32_t home_bp = rollout_home_weight(t->policy, s);
+
+    if (s->retreat.weight_bp < home_bp)
+        home_bp = s->retreat.weight_bp;
+    end_retreat(s);
+    set_weight(t, home_bp);
+    transition_tell(t, EVENT_CLEARED, CAUSE_VISIT);
+}
+
+/* --- people ----------------------------------------------------------------------------------- */
+
+/* At 0, and asked again a whole pause after it goes on. */
+static void stop_asking(struct transition *t)
+{
+    struct rollout_retreat *r = &t->ret->state.retreat;
+
+    r->probing = false;
+    r->left_ns = r->pause_ns;
+    set_weight(t, 0);
 }
 
 void transition_pause(struct transition *t, bool zero, enum rollout_cause cause)
@@ -96,7 +197,9 @@ void transition_pause(struct transition *t, bool zero, enum rollout_cause cause)
     if (s->phase != PHASE_PAUSED)
         s->paused_from = s->phase;
     enter(t, PHASE_PAUSED);
-    if (zero) {
+    if (s->retreat.visit > 0)
+        stop_asking(t);
+    if (zero || s->retreat.visit > 0) {
         s->zeroed = true;
         set_weight(t, 0);
     }
@@ -108,9 +211,12 @@ void transition_resume(struct transition *t)
     struct rollout_state *s = &t->ret->state;
 
     enter(t, s->paused_from);
+    s->no_data_ns = 0;
+    s->retreats_in_step = 0;
+    s->placebo_before_step = t->report->placebo.sent_back;
+    if (s->zeroed && s->retreat.visit == 0)
+        set_weight(t, rollout_home_weight(t->policy, s));
     s->paused_from = PHASE_IDLE;
-    if (s->zeroed && s->step > 0)
-        set_weight(t, transition_step_weight(t, s->step));
     s->zeroed = false;
     transition_tell(t, EVENT_RESUMED, CAUSE_COMMAND);
 }
@@ -142,10 +248,12 @@ void transition_canary(struct transition *t)
         memcpy(s->canary_version, version, strlen(version));
     }
     s->step = 0;
-    s->held_ns = 0;
+    s->held_ns = s->no_data_ns = 0;
     s->reported = 0;
     s->approved = s->undecided = s->zeroed = false;
     s->paused_from = PHASE_IDLE;
+    s->retreats_in_step = 0;
+    end_retreat(s);
     t->reset_evidence = true;
     if (version == NULL)
         enter(t, PHASE_IDLE);
@@ -168,31 +276,51 @@ void transition_canary(struct transition *t)
  * policy may have been edited meanwhile); 0: none. */
 static uint32_t step_at_or_below(const struct policy *policy, uint32_t weight_bp)
 {
-    uint32_t step = 0;
+    uint32_t step = 0, most_bp = WEIGHT_FULL_BP - policy->bake.control_bp;
 
-    while (step < policy->step_count && weight_bp >= policy->steps[step].weight_bp)
+    while (step < policy->step_count &&
+           (weight_bp >= policy->steps[step].weight_bp || weight_bp >= most_bp))
         step++;
     return step;
+}
+
+/* What the canary has, or had before it was sent back, binds: a step is taken up again at or below
+ * it. */
+static uint32_t resumed_weight(struct transition *t, uint32_t had_bp)
+{
+    struct rollout_state *s = &t->ret->state;
+    uint32_t at = step_at_or_below(t->policy, had_bp);
+
+    if (!rollout_bakes(s))
+        s->step = at < 1 ? 1 : at < s->step ? at : s->step;
+    uint32_t weight_bp = rollout_home_weight(t->policy, s);
+    return weight_bp < had_bp ? weight_bp : had_bp;
 }
 
 void transition_restart(struct transition *t)
 {
     struct rollout_state *s = &t->ret->state;
-    uint32_t at = step_at_or_below(t->policy, s->weight_bp);
+    struct rollout_retreat *r = &s->retreat;
 
-    s->held_ns = 0;
+    if (!rollout_bakes(s)) /* a bake of days outlives its process: the time was watched */
+        s->held_ns = 0;
+    s->no_data_ns = 0;
     s->undecided = false;
+    s->placebo_before_step = t->report->placebo.sent_back;
     t->reset_evidence = t->resend = true;
-    if (s->step > t->policy->step_count)
+    if (s->step > t->policy->step_count || rollout_bakes(s))
         s->step = (uint32_t)t->policy->step_count;
-    if (s->weight_bp > 0 && s->phase != PHASE_PROMOTED) {
-        /* The served weight binds: a step is taken up again at or below it. */
-        s->step = at < 1 ? 1 : at < s->step ? at : s->step;
-        uint32_t weight_bp = transition_step_weight(t, s->step);
-        s->weight_bp = weight_bp < s->weight_bp ? weight_bp : s->weight_bp;
+    if (r->visit > 0) {
+        r->weight_bp = resumed_weight(t, r->weight_bp);
+        if (r->probing)
+            r->left_ns = r->pause_ns;
+        r->probing = false;
+        s->weight_bp = 0;
+    } else if (s->weight_bp > 0 && s->phase != PHASE_PROMOTED) {
+        s->weight_bp = resumed_weight(t, s->weight_bp);
     }
     s->epoch++;
-    t->step_start = s->step > 0;
+    t->why = s->step == 0 ? WEIGHT_GOES_ON : rollout_bakes(s) ? WEIGHT_BAKE : WEIGHT_STEP;
     transition_tell(t, EVENT_RESTARTED, CAUSE_RESTART);
 }
 
@@ -205,7 +333,9 @@ static void add_action(struct transition *t, enum rollout_action_kind kind)
     a->kind = kind;
     a->epoch = d->state.epoch;
     a->weight_bp = d->state.weight_bp;
-    a->step_start = t->step_start;
+    a->why = t->why;
+    if (t->why == WEIGHT_PROBE)
+        a->probe = d->state.retreat.probe;
 }
 
 static void add_weight_actions(struct transition *t)
@@ -214,11 +344,49 @@ static void add_weight_actions(struct transition *t)
 
     if (t->reset_evidence)
         add_action(t, ACTION_RESET_EVIDENCE);
-    if (d->state.epoch == d->before.epoch && !t->step_start && !t->reset_evidence)
+    if (d->state.epoch == d->before.epoch && t->why == WEIGHT_GOES_ON && !t->reset_evidence)
         return;
     add_action(t, ACTION_EVIDENCE_WEIGHT);
     if (d->state.epoch != d->before.epoch)
         add_action(t, ACTION_SET_WEIGHT);
+}
+
+static void check_retreat(const struct policy *policy, const struct rollout_state *s)
+{
+    const struct rollout_retreat *r = &s->retreat;
+
+    CHECK(r->visit <= CONFIRM_MAX);
+    CHECK(r->visit == 0 || (rollout_is_judged(s) && s->step > 0));
+    CHECK(!r->probing || (r->visit > 0 && !s->zeroed && r->left_ns == 0));
+    if (r->visit == 0)
+        return;
+    CHECK(r->left_ns >= 0 && r->left_ns <= r->pause_ns);
+    if (!r->probing)
+        CHECK(s->weight_bp == 0);
+    else
+        CHECK(s->weight_bp <= r->weight_bp && s->weight_bp <= rollout_step_weight(policy, 1));
+}
+
+/* A look has raised the weight: it asks, or was answered well, or nothing speaks against it. */
+static void check_rise(const struct transition *t)
+{
+    const struct rollout_state *old = &t->ret->before, *s = &t->ret->state;
+    struct rollout_next next;
+
+    CHECK(!t->report->revert);
+    if (s->retreat.probing) {
+        CHECK(!old->retreat.probing && t->why == WEIGHT_PROBE);
+        return;
+    }
+    CHECK(!t->report->retreat);
+    if (old->retreat.visit > 0) {
+        CHECK(old->retreat.probing && t->report->probe.cleared);
+        CHECK(s->weight_bp <= old->retreat.weight_bp);
+        return;
+    }
+    rollout_next(t->policy, old, t->report, &next);
+    CHECK(!next.against);
+    CHECK(!next.no_data);
 }
 
 static void check_promises(const struct transition *t)
@@ -235,12 +403,9 @@ static void check_promises(const struct transition *t)
         CHECK(s->weight_bp == 0);
     if (s->phase == PHASE_PROMOTED)
         CHECK(s->weight_bp == WEIGHT_FULL_BP);
-    if (t->input == INPUT_TICK && s->weight_bp > old->weight_bp && old->step > 0) {
-        struct rollout_next next;
-        rollout_next(t->policy, old, t->report, &next);
-        CHECK(!next.against);
-        CHECK(!next.no_data);
-    }
+    check_retreat(t->policy, s);
+    if (t->input == INPUT_TICK && s->weight_bp > old->weight_bp && old->step > 0)
+        check_rise(t);
 }
 
 void transition_finish(struct transition *t)

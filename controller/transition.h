@@ -14,7 +14,8 @@ struct transition {
     const struct analysis_report *report;
     enum rollout_input_kind input;
     struct rollout_decision *ret; /* ret->state is the state being moved */
-    bool reset_evidence, step_start, resend;
+    bool reset_evidence, resend;
+    enum weight_why why;
 };
 
 /* Each sets event and cause of the decision. */
@@ -23,11 +24,21 @@ struct transition {
 void transition_start(struct transition *, enum rollout_cause);
 /* Into the step (1-based). */
 void transition_step(struct transition *, uint32_t step, enum rollout_event, enum rollout_cause);
+/* 100 % without the control share, until the bake is over. */
+void transition_bake(struct transition *, enum rollout_cause);
 /* 100 %, for good. */
 void transition_promote(struct transition *, enum rollout_cause);
 /* Weight 0, the version is rejected. */
 void transition_rollback(struct transition *, enum rollout_cause);
-/* Weight stays, or goes to 0. */
+/* Weight 0, to be asked again after a pause; for the reasons of report.probe_next. */
+void transition_retreat(struct transition *, enum rollout_cause);
+/* The same once too often: paused there. */
+void transition_unsteady(struct transition *);
+/* The pause is over: asked again, at the first step's weight or what it had. */
+void transition_probe(struct transition *);
+/* Found well: back to the weight it had. */
+void transition_clear(struct transition *);
+/* Weight stays, or goes to 0; a retreat stands still until `resume`, at 0. */
 void transition_pause(struct transition *, bool zero, enum rollout_cause);
 void transition_resume(struct transition *);
 void transition_await_approval(struct transition *);
@@ -38,9 +49,6 @@ void transition_canary(struct transition *);
 void transition_restart(struct transition *);
 /* Something to tell that moves nothing. */
 void transition_tell(struct transition *, enum rollout_event, enum rollout_cause);
-
-/* The weight that the state's step has by policy (mode observe: the first step's). */
-uint32_t transition_step_weight(const struct transition *, uint32_t step);
 
 void transition_finish(struct transition *);
 

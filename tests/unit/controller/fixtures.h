@@ -251,6 +251,7 @@ static inline struct rollout_decision order(const struct fixture *f, const struc
 /* "commit reset weight(12,2500,start) set(12,2500) event" */
 static inline const char *actions_text(const struct rollout_decision *d, char to[static 256])
 {
+    static const char *const whys[] = {"", ",start", ",bake", ",probe"};
     size_t n = 0;
 
     to[0] = '\0';
@@ -263,7 +264,7 @@ static inline const char *actions_text(const struct rollout_decision *d, char to
             break;
         case ACTION_EVIDENCE_WEIGHT:
             n += (size_t)snprintf(to + n, 256 - n, "%sweight(%u,%u%s)", space, a->epoch,
-                                  a->weight_bp, a->step_start ? ",start" : "");
+                                  a->weight_bp, whys[a->why]);
             break;
         case ACTION_SET_WEIGHT:
             n += (size_t)snprintf(to + n, 256 - n, "%sset(%u,%u)", space, a->epoch, a->weight_bp);

@@ -26,11 +26,9 @@ static void fake_reset(void *ctx)
     note(ctx, "reset");
 }
 
-static void fake_evidence(void *ctx, uint32_t epoch, uint32_t weight_bp, bool step_start)
+static void fake_evidence(void *ctx, const struct rollout_action *action)
 {
-    (void)epoch;
-    (void)weight_bp;
-    (void)step_start;
+    (void)action;
     note(ctx, "evidence");
 }
 
