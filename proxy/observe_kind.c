@@ -28,7 +28,7 @@ static enum stream_kind stream_kind(const struct head *response)
     return STREAM_NONE;
 }
 
-static bool is_encoded(const struct head *response)
+bool observe_is_encoded(const struct head *response)
 {
     for (size_t i = 0; i < response->count; i++) {
         const struct head_field *f = &response->fields[i];
@@ -43,6 +43,6 @@ enum stream_kind observe_kind(const struct head *response, bool *ret_unseen)
 {
     enum stream_kind kind = stream_kind(response);
 
-    *ret_unseen = kind != STREAM_NONE && is_encoded(response);
+    *ret_unseen = kind != STREAM_NONE && observe_is_encoded(response);
     return kind;
 }
