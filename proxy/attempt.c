@@ -1,6 +1,7 @@
 /* Attempts: which endpoint, what each is charged with, and what follows when one failed before an
  * answer (retry.c decides): another, stable in the canary's place, or an error of our own.
  */
+#include "analysis/reference.h"
 #include "proxy/choice.h"
 #include "proxy/exchange.h"
 #include "proxy/retry.h"
@@ -48,9 +49,12 @@ bool attempt_choose(struct exchange *ex)
             return false;
         ex->has_slot = slots_take(slots, v->first_pool + endpoint, upstream_of(ex)->max_requests);
     } while (!ex->has_slot && v->endpoint_count > 1); /* another worker was faster: look again */
-    if (ex->has_slot)
-        ex->endpoint = endpoint;
-    return ex->has_slot;
+    if (!ex->has_slot)
+        return false;
+    ex->endpoint = endpoint;
+    if (ex->attempts == 1)
+        recorder_endpoint(ex->worker->shard, &ex->ticket, endpoint, ex->worker->loop.now_ns);
+    return true;
 }
 
 /* Whether stable could take it now; or soon, if nobody has asked anybody yet: only such a request
@@ -68,6 +72,45 @@ static bool stable_is_free(const struct exchange *ex)
 
 /* --- the end of an attempt --- */
 
+static int64_t since(int64_t from_ns, int64_t at_ns)
+{
+    return at_ns == 0 ? -1 : at_ns > from_ns ? at_ns - from_ns : 0;
+}
+
+/* What is known of the answer's content, when it is whole or as far as it came. */
+static void describe_content(const struct exchange *ex, struct outcome *o)
+{
+    o->stream = ex->stream;
+    if (ex->tokens >= 2) {
+        o->longest_gap_ns = ex->longest_gap_ns;
+        o->per_token_ns = (ex->last_piece_ns - ex->first_piece_ns) / (int64_t)(ex->tokens - 1);
+    }
+    if (ex->response.done && ex->state == EX_RESPONDING && !ex->to_head)
+        o->response_bytes = (int64_t)ex->response.bytes;
+    if (ex->fields != NULL)
+        o->tokens = fields_tokens(ex->fields);
+}
+
+/* Values of a whole answer for the criteria that look into it: before the ticket is settled. */
+static void record_values(struct exchange *ex)
+{
+    const struct fields_plan *plan = ex->route->fields;
+
+    for (uint32_t c = plan->fields; c != 0; c &= c - 1) {
+        uint8_t criterion = (uint8_t)__builtin_ctz(c);
+        struct field_value found = fields_value(ex->fields, criterion);
+        struct shift_value v = {.criterion = criterion, .kind = VALUE_MISSING};
+        if (found.kind == FIELD_NUMBER) {
+            v.kind = VALUE_NUMBER;
+            v.number = found.number;
+        } else if (found.kind == FIELD_CATEGORY) {
+            v.kind = VALUE_CATEGORY;
+            v.category = found.category;
+        }
+        recorder_value(ex->worker->shard, &ex->ticket, &v);
+    }
+}
+
 void attempt_charge(struct exchange *ex, enum outcome_kind kind)
 {
     int64_t now_ns = ex->worker->loop.now_ns, from = ex->sent_ns;
@@ -77,6 +120,10 @@ void attempt_charge(struct exchange *ex, enum outcome_kind kind)
                         .latency_ns = -1,
                         .first_byte_ns = -1,
                         .first_token_ns = -1,
+                        .longest_gap_ns = -1,
+                        .per_token_ns = -1,
+                        .response_bytes = -1,
+                        .tokens = -1,
                         .queue_ns = -1};
 
     if (ex->state == EX_QUEUED)
@@ -91,17 +138,20 @@ void attempt_charge(struct exchange *ex, enum outcome_kind kind)
     ex->paused_ns = 0;
     if (from != 0) {
         o.latency_ns = now_ns - from - ex->unread_ns;
-        if (ex->first_byte_ns != 0)
-            o.first_byte_ns = ex->first_byte_ns > from ? ex->first_byte_ns - from : 0;
-        if (ex->first_token_ns != 0)
-            o.first_token_ns = ex->first_token_ns > from ? ex->first_token_ns - from : 0;
+        o.first_byte_ns = since(from, ex->first_byte_ns);
+        o.first_token_ns = since(from, ex->first_piece_ns);
     }
+    if (ex->fields != NULL && kind == OUTCOME_OK)
+        fields_end(ex->fields);
+    describe_content(ex, &o);
     if (ex->attempts > 1) {
         recorder_count(ex->worker->shard, ex->route->rollout, ex->variant, &o);
         return;
     }
     ex->first_kind = kind;
     ex->ticket.unread_ns = ex->unread_ns;
+    if (ex->fields != NULL && kind == OUTCOME_OK)
+        record_values(ex);
     recorder_finish(ex->worker->shard, &ex->ticket, &o, now_ns);
 }
 
@@ -170,8 +220,11 @@ static void begin_anew(struct exchange *ex)
     ex->status = 0;
     body_deinit(&ex->response);
     ex->response = (struct body){0};
+    ex->stream = STREAM_UNKNOWN;
     observe_free(ex->observe);
     ex->observe = NULL;
+    fields_free(ex->fields);
+    ex->fields = NULL;
 }
 
 /* Another attempt, at ex->variant. */
@@ -314,8 +367,8 @@ void attempt_first(struct exchange *ex, struct str *body)
     ex->connect_ns = -1;
     ex->replay.yields = ex->variant == VARIANT_STABLE;
     retry_budget_deposit(&w->budgets[ex->route->rollout], upstream_of(ex)->retries_budget);
-    recorder_dispatch(w->shard, &ex->ticket, ex->route->rollout, ex->epoch, ex->variant, UINT32_MAX,
-                      w->loop.now_ns);
+    recorder_dispatch(w->shard, &ex->ticket, ex->route->rollout, ex->epoch, ex->variant,
+                      ex->applies, w->loop.now_ns);
     /* Who waits goes first. */
     if (slots_waiting(w->shared->slots, slots_version(ex->route->rollout, ex->variant)) == 0 &&
         attempt_choose(ex))

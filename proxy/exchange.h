@@ -17,6 +17,7 @@
 #include "net/body.h"
 #include "proxy/choice.h"
 #include "proxy/client.h"
+#include "proxy/fields.h"
 #include "proxy/forward.h"
 #include "proxy/observe.h"
 #include "proxy/pool.h"
@@ -76,6 +77,7 @@ struct exchange {
     uint8_t interim;          /* 1xx heads seen in this attempt */
     uint32_t endpoint, avoid; /* or NO_ENDPOINT */
     uint32_t epoch;           /* of the weight it was routed with */
+    uint32_t applies;         /* criteria whose `where` it fits */
     struct recorder_ticket ticket;
     int64_t queued_ns, queue_ns, queue_sum_ns; /* waits since; waited in this attempt; before */
     int64_t attempt_ns, sent_ns, connect_ns, progress_ns;
@@ -88,9 +90,13 @@ struct exchange {
     bool keep_announced;               /* its head did not say `Connection: close` */
     bool client_ended, upstream_ended; /* of a tunnel; its bytes are counted as the bodies' */
     struct body response;
+    uint8_t stream;          /* enum outcome_stream */
     struct observe *observe; /* of an event stream; or NULL */
-    int64_t first_byte_ns, first_token_ns, last_token_ns;
-    uint64_t tokens;
+    struct fields *fields;   /* of an answer with values that criteria compare; or NULL */
+    int64_t first_byte_ns, first_token_ns;
+    /* By the clock that stands while the client does not read. */
+    int64_t first_piece_ns, last_piece_ns, longest_gap_ns;
+    uint64_t tokens;              /* pieces of content */
     size_t backlog;               /* what both sides still had to take at the last sweep */
     int64_t paused_ns, unread_ns; /* the client is not reading since; and was not before, in sum */
 };

@@ -286,14 +286,13 @@ void forward_request_head(const struct forward_request *r, struct strbuf *out,
 {
     const struct head *h = r->head;
     const struct head_field *trace = head_get(h, FIELD_TRACEPARENT);
-    field_set drop = 1u << FIELD_HOST | 1u << FIELD_VIA | 1u << FIELD_X_FORWARDED_FOR |
-                     1u << FIELD_X_FORWARDED_HOST | 1u << FIELD_X_FORWARDED_PROTO |
-                     1u << FIELD_X_REQUEST_ID | only_if(r->plain_stream, FIELD_ACCEPT_ENCODING) |
-                     only_if(!h->expect_continue, FIELD_EXPECT) |
-                     only_if(!r->trusted, FIELD_FORWARDED) |
-                     only_if(!r->trusted, FIELD_X_FORWARDED_OTHER) |
-                     only_if(h->max_forwards >= 0, FIELD_MAX_FORWARDS) |
-                     only_if(!forward_request_trailers(h), FIELD_TRAILER);
+    field_set drop =
+        1u << FIELD_HOST | 1u << FIELD_VIA | 1u << FIELD_X_FORWARDED_FOR |
+        1u << FIELD_X_FORWARDED_HOST | 1u << FIELD_X_FORWARDED_PROTO | 1u << FIELD_X_REQUEST_ID |
+        only_if(r->unencoded, FIELD_ACCEPT_ENCODING) | only_if(!h->expect_continue, FIELD_EXPECT) |
+        only_if(!r->trusted, FIELD_FORWARDED) | only_if(!r->trusted, FIELD_X_FORWARDED_OTHER) |
+        only_if(h->max_forwards >= 0, FIELD_MAX_FORWARDS) |
+        only_if(!forward_request_trailers(h), FIELD_TRAILER);
 
     if (trace != NULL && !traceparent_valid(trace->value))
         drop |= 1u << FIELD_TRACEPARENT | 1u << FIELD_TRACESTATE;

@@ -28,9 +28,9 @@ struct forward_request {
     struct str request_id;
     const struct policy_upstream *upstream; /* host mode, headers to set and remove; NULL: as is */
     bool secure;                            /* the client's side is TLS */
-    bool trusted;      /* the peer is a trusted proxy: what it says of the outside is kept */
-    bool upgrade;      /* passes Connection: Upgrade and Upgrade on (only where head->upgrade) */
-    bool plain_stream; /* Accept-Encoding is left out, so that a stream can be looked at */
+    bool trusted;   /* the peer is a trusted proxy: what it says of the outside is kept */
+    bool upgrade;   /* passes Connection: Upgrade and Upgrade on (only where head->upgrade) */
+    bool unencoded; /* Accept-Encoding is left out, so that the answer can be looked at */
 };
 /* Where in the head these begin. 0: it does not have them. */
 struct forward_places {

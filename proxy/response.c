@@ -51,25 +51,42 @@ static void balance_download(struct exchange *ex)
     }
 }
 
-/* Times of the content that went by. Tokens that came in one read came at one time. */
-static void look_on(struct exchange *ex, const struct body_out *out)
+/* Pieces of content that came in one read came at one time. */
+static void count_pieces(struct exchange *ex, unsigned pieces)
 {
     int64_t now_ns = ex->worker->loop.now_ns;
-    unsigned tokens = 0;
+    int64_t unread_ns = ex->unread_ns + (ex->paused_ns != 0 ? now_ns - ex->paused_ns : 0);
+    int64_t piece_ns = now_ns - unread_ns, gap_ns = piece_ns - ex->last_piece_ns;
+
+    if (ex->first_token_ns == 0) {
+        ex->first_token_ns = now_ns;
+        ex->first_piece_ns = piece_ns;
+        if (ex->attempts == 1)
+            recorder_first_token(&ex->ticket, now_ns);
+    } else {
+        if (gap_ns > ex->longest_gap_ns)
+            ex->longest_gap_ns = gap_ns;
+        if (ex->attempts == 1)
+            recorder_token_gap(ex->worker->shard, ex->route->rollout, ex->variant, gap_ns);
+    }
+    ex->last_piece_ns = piece_ns;
+    ex->tokens += pieces;
+}
+
+/* The content that goes by. */
+static void look_on(struct exchange *ex, const struct body_out *out)
+{
+    unsigned pieces = 0;
 
     for (unsigned i = 0; i < out->run_count; i++) {
-        const uv_buf_t *run = &out->runs[i];
-        tokens += observe_bytes(ex->observe, (struct str){run->base, run->len});
+        struct str run = {out->runs[i].base, out->runs[i].len};
+        if (ex->observe != NULL)
+            pieces += observe_bytes(ex->observe, run);
+        if (ex->fields != NULL)
+            fields_bytes(ex->fields, run);
     }
-    if (tokens == 0)
-        return;
-    if (ex->first_token_ns == 0)
-        ex->first_token_ns = now_ns;
-    else if (ex->attempts == 1)
-        recorder_token_gap(ex->worker->shard, ex->route->rollout, ex->variant,
-                           now_ns - ex->last_token_ns);
-    ex->last_token_ns = now_ns;
-    ex->tokens += tokens;
+    if (pieces > 0)
+        count_pieces(ex, pieces);
 }
 
 /* Body bytes down, after the head in worker.scratch when `with_head`. May end the exchange. */
@@ -93,7 +110,7 @@ static void send_down(struct exchange *ex, bool with_head, struct str bytes)
             exchange_enter(ex, EX_RESPONDING);
             replay_give_up(&ex->replay, &ex->worker->shared->replay);
         }
-        if (ex->observe != NULL)
+        if (ex->observe != NULL || ex->fields != NULL)
             look_on(ex, &out);
         if (result == BODY_DONE) {
             exchange_complete(ex, bytes.len > 0, &out);
@@ -134,15 +151,22 @@ static void shield_answer(struct exchange *ex, const struct head *h, struct str 
                        stream_pending(&ex->up->stream) == 0);
 }
 
+/* Whether it is a stream is said of successes alone: that an error is none tells nothing of the
+ * answer that was asked for, and it counts for requests of either kind. */
 static void watch(struct exchange *ex, const struct head *h)
 {
     bool unseen = false;
 
-    if (h->status != 200 || ex->to_head)
+    if (h->status / 100 != 2 || ex->to_head)
         return;
     ex->observe = observe_new(ex->route->policy->protocol, h, ex->worker->shapes, &unseen);
+    ex->stream = ex->observe != NULL || unseen ? STREAM_YES : STREAM_NO;
+    if (ex->attempts == 1)
+        recorder_stream(ex->worker->shard, &ex->ticket, (enum outcome_stream)ex->stream);
     if (unseen)
         stat_add(&ex->worker->stats.streams_unseen, 1);
+    if (ex->route->fields != NULL && ex->attempts == 1)
+        ex->fields = fields_new(ex->route->fields, ex->applies, h);
 }
 
 /* A 204 that announces a body (RFC 9110, 8.6): who knows whether it comes. */

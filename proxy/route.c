@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "analysis/where.h"
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/hash.h"
@@ -148,6 +149,8 @@ static void compile_version(struct route_table *t, const struct policy *policy,
 static void compile(struct route_table *t, struct route *r, const struct policy *policy)
 {
     r->policy = policy;
+    r->fields = fields_plan_new(policy, &t->arena);
+    r->has_where = where_any(&policy->analysis);
     for (size_t v = 0; v < VARIANT_COUNT; v++)
         if (policy->versions[v].version != NULL)
             compile_version(t, policy, &policy->versions[v], &r->versions[v]);

@@ -14,6 +14,7 @@
 
 #include "net/head.h"
 #include "policies/policy_set.h"
+#include "proxy/fields_plan.h"
 #include "proxy/resolver.h"
 
 struct route_endpoint {
@@ -36,6 +37,8 @@ struct route_version {
 struct route {
     uint32_t rollout; /* index in the set */
     const struct policy *policy;
+    const struct fields_plan *fields; /* values its criteria compare; NULL: none does */
+    bool has_where;                   /* not every criterion looks at every request */
     struct route_version versions[VARIANT_COUNT];
 };
 

@@ -1,6 +1,7 @@
 /* A request's beginning: what sluice answers by itself, the rollout that takes it, the version it
  * goes to.
  */
+#include "analysis/where.h"
 #include "base/check.h"
 #include "proxy/access_entry.h"
 #include "proxy/exchange.h"
@@ -76,6 +77,13 @@ static void remember(struct exchange *ex, enum exchange_memo which, struct str t
     strbuf_add(out, exchange_cut(which, text));
 }
 
+/* What is compressed cannot be looked at. */
+static bool wants_unencoded(const struct route *route, const struct head *h)
+{
+    return (h->accepts_event_stream && route->policy->protocol != PROTOCOL_PLAIN) ||
+           (route->fields != NULL && route->fields->slots != 0);
+}
+
 /* The head as it goes out, and behind it what outlives it. False: it is too large. */
 static bool write_text(struct exchange *ex, const struct head *h)
 {
@@ -93,7 +101,7 @@ static bool write_text(struct exchange *ex, const struct head *h)
         .trusted = c->trusted,
         .upstream = &ex->route->policy->upstream,
         .upgrade = ex->wants_upgrade,
-        .plain_stream = h->accepts_event_stream && ex->route->policy->protocol != PROTOCOL_PLAIN,
+        .unencoded = wants_unencoded(ex->route, h),
     };
     struct forward_places at;
 
@@ -140,12 +148,14 @@ static bool fill(struct exchange *ex, struct client *c, const struct route *rout
     return write_text(ex, h);
 }
 
-static void choose_variant(struct exchange *ex)
+static void choose_variant(struct exchange *ex, const struct head *h)
 {
     struct worker *w = ex->worker;
+    const struct policy_analysis *a = &ex->route->policy->analysis;
     struct weight_now weight = weight_read(&w->shared->weights[ex->route->rollout]);
 
     ex->epoch = weight.epoch;
+    ex->applies = ex->route->has_where ? where_applies(a, h->method, h->path) : UINT32_MAX;
     ex->variant = (uint8_t)(ex->route->versions[VARIANT_CANARY].endpoint_count == 0
                                 ? VARIANT_STABLE
                                 : split_pick(rng_u64(&w->rng), weight.weight_bp));
@@ -214,6 +224,6 @@ void exchange_start(struct client *c, const struct head *h, struct str *rest)
     }
     list_push(&w->exchanges, &ex->link);
     stat_add(&w->stats.requests_active, 1);
-    choose_variant(ex);
+    choose_variant(ex, h);
     attempt_first(ex, rest);
 }

@@ -143,6 +143,12 @@ void worker_listen(struct worker *w, size_t listener, int fd)
     w->listening = l;
 }
 
+/* For the few requests that become examples. */
+static struct str request_id(const struct recorder_ticket *ticket)
+{
+    return exchange_memo(CONTAINER_OF(ticket, struct exchange, ticket), MEMO_REQUEST_ID);
+}
+
 struct worker *worker_new(struct shared *shared, size_t index, const int *fds, size_t count)
 {
     struct worker *w = aligned_alloc(64, (sizeof(*w) + 63) / 64 * 64);
@@ -156,6 +162,7 @@ struct worker *worker_new(struct shared *shared, size_t index, const int *fds, s
     w->certificates = certificates_ref(shared->certificates);
     w->index = index;
     w->shard = recorder_shard(shared->recorder, index);
+    recorder_ids(w->shard, request_id);
     w->shapes = observe_shapes_new();
     rng_seed_system(&w->rng);
     w->pools = xcalloc(pools, sizeof(*w->pools));

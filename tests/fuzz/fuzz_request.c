@@ -199,7 +199,7 @@ static void forward(const struct head *h, size_t variant, struct strbuf *out)
                                 .secure = variant & 1,
                                 .trusted = variant & 2,
                                 .upgrade = variant & 4,
-                                .plain_stream = variant & 8};
+                                .unencoded = variant & 8};
     struct strbuf head;
 
     strbuf_init(&head, OUT_MAX);

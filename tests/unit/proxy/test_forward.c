@@ -173,7 +173,7 @@ static const struct {
      NULL},
     {"no encoding where a stream is looked at",
      "GET" ASKS_H "Accept-Encoding: gzip\r\nA: 1\r\n\r\n",
-     {.plain_stream = true},
+     {.unencoded = true},
      "GET" ASKS_H "A: 1\r\n" OWN,
      NULL},
     {"trailers are announced",
