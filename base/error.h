@@ -23,7 +23,7 @@ struct error {
     int code; /* negative errno-class value; 0 = no error */
     struct source_pos at;
     char message[256];
-    char hint[192]; /* what to do; "" = none */
+    char hint[256]; /* what to do; "" = none */
 };
 
 /* All return `code`, so that a caller can write `return error_set(reterr, -EINVAL, ...)`.

@@ -24,9 +24,6 @@ static const struct schema_binding bindings[] = {
     SCHEMA_BIND("analysis.max_false_revert", struct policy, analysis.max_false_revert),
     SCHEMA_BIND("analysis.max_bad_promotion", struct policy, analysis.max_bad_promotion),
     SCHEMA_BIND("analysis.burst_guard.slot", struct policy, analysis.slot_ns),
-    SCHEMA_BIND("analysis.burst_guard.min_bad_slots", struct policy, analysis.min_bad_slots),
-    SCHEMA_BIND("analysis.hard_down.failures", struct policy, analysis.hard_down_failures),
-    SCHEMA_BIND("analysis.hard_down.over", struct policy, analysis.hard_down_over_ns),
     SCHEMA_BIND("analysis.on_undecided", struct policy, analysis.on_undecided),
     SCHEMA_BIND("analysis.max_hold", struct policy, analysis.max_hold_ns),
     SCHEMA_BIND("protocol", struct policy, protocol),
@@ -161,7 +158,9 @@ static void read_all(struct policy_reader *r, struct yaml_node *root, struct pol
     policy_read_steps(r, yaml_get(root, STR("steps")), p);
     schema_fill(&schema_policy, "", root, bindings, ARRAY_LEN(bindings), p->arena, p);
     policy_read_upstream(r, root, p);
-    policy_read_criteria(r, yaml_find(root, "analysis.criteria"), &p->analysis);
+    policy_read_guard(r, root, p);
+    policy_read_bake(r, root, p);
+    policy_read_criteria(r, yaml_find(root, "analysis.criteria"), p);
     if (r->cut)
         return; /* what it would be compared with may stand behind the cut */
     if (canary != NULL)

@@ -23,6 +23,9 @@ enum {
     VERSION_MAX = 128, /* bytes of a version label, without terminator */
     STEPS_MAX = 32,
     CRITERIA_MAX = 24,                 /* expanded: one per metric, test and quantile */
+    WHERE_ITEMS_MAX = 16,              /* per list of a criterion's `where` */
+    FIELD_BYTES_MAX = 256,             /* of a drift criterion's JSON pointer */
+    FIELD_DEPTH_MAX = 16,              /* names in it */
     CONFIRM_MAX = 8,                   /* pauses after which a retreated canary is asked again */
     ENDPOINTS_MAX = 256,               /* per version */
     MATCH_ITEMS_MAX = 256,             /* per list of `match` */

@@ -1,13 +1,14 @@
-/* `analysis.criteria`: one item of the file may be several criteria, since `max` and `max_increase`
- * may stand together and `quantile` may be a list. What is expanded keeps the position of the item.
- *
- * The tests need a null probability p0 between 0 and one half: a limit of 0 cannot be told from
- * luck, and above one half "bad" would be the usual case. */
+/* `analysis.criteria`: the list, what its items have in common, and how they share the evidence.
+ * One item may be several criteria, since `max` and `max_increase` may stand together and
+ * `quantile` may be a list; what it becomes keeps the item's position. The limits themselves are
+ * read by kind: policy_criterion_share.c, _time.c and _shift.c. */
+#include "policies/policy_criteria.h"
+
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/check.h"
 #include "base/units.h"
-#include "policies/policy_read.h"
 #include "policies/schema.h"
 #include "policies/yaml_text.h"
 
@@ -28,18 +29,51 @@ const char *const metric_names[METRIC_COUNT] = {
     [METRIC_DRIFT] = "drift",
 };
 
-struct criteria {
-    struct policy_reader *reader;
-    struct policy_criterion *items;
-    size_t count;
-    bool full;        /* said once */
-    const char *path; /* for warnings: they outlive the policy */
+static const struct schema_binding bindings[] = {
+    SCHEMA_BIND("analysis.criteria.on_fail", struct policy_criterion, on_fail),
+    SCHEMA_BIND("analysis.criteria.method", struct policy_criterion, method),
+    SCHEMA_BIND("analysis.criteria.window", struct policy_criterion, window_ns),
+    SCHEMA_BIND("analysis.criteria.min_requests", struct policy_criterion, window_min_requests),
+    SCHEMA_BIND("analysis.criteria.consecutive", struct policy_criterion, window_consecutive),
 };
 
-static const int64_t latency_limit_max_ns = INT64_C(3600000000000); /* what a histogram can hold */
+/* --- what a reader of limits adds --- */
 
-static void add(struct criteria *c, struct source_pos at, struct policy_criterion k)
+void policy_criteria_group(struct policy_criteria *c)
 {
+    c->group++;
+}
+
+static enum on_fail when_frozen(const struct policy_criterion *k)
+{
+    bool days_differ = k->metric == METRIC_OUTCOME || criterion_is_time(k);
+
+    if (criterion_is_relative(k) && days_differ && k->on_fail == ON_FAIL_ROLLBACK)
+        return ON_FAIL_PAUSE;
+    return k->on_fail;
+}
+
+enum { WINDOWS_TEXT_MAX = 64 };
+
+static const char *windows_text(const struct policy_criterion *k, char to[static WINDOWS_TEXT_MAX])
+{
+    char length[UNITS_TEXT_MAX];
+
+    to[0] = '\0';
+    if (k->method == METHOD_WINDOW)
+        snprintf(to, WINDOWS_TEXT_MAX, " in %" PRIu32 " window%s of %s", k->window_consecutive,
+                 k->window_consecutive == 1 ? "" : "s", units_duration_text(k->window_ns, length));
+    return to;
+}
+
+void policy_criteria_add(struct policy_criteria *c, const struct policy_criterion_item *item,
+                         struct policy_criterion k, const char *what, const char *limit)
+{
+    struct source_pos at = item->node->at;
+    char windows[WINDOWS_TEXT_MAX];
+
+    if (item->mute)
+        return;
     if (c->count == CRITERIA_MAX) {
         if (!c->full)
             diagnostics_addf(c->reader->errors, at, NULL,
@@ -48,6 +82,8 @@ static void add(struct criteria *c, struct source_pos at, struct policy_criterio
         c->full = true;
         return;
     }
+    k.name = arena_printf(c->reader->arena, "%s %s%s%s", what, limit, windows_text(&k, windows),
+                          item->suffix);
     for (size_t i = 0; i < c->count; i++) {
         if (strcmp(c->items[i].name, k.name) != 0)
             continue;
@@ -57,190 +93,172 @@ static void add(struct criteria *c, struct source_pos at, struct policy_criterio
         return;
     }
     k.at = policy_reader_keep(c->reader, at);
-    k.require_no_harm = k.test == TEST_MAX;
-    if (k.metric == METRIC_ERROR_RATE)
-        k.kinds = outcome_errors;
+    k.group = c->group;
+    k.require_no_harm = k.test == TEST_MAX && item->require_no_harm;
+    k.frozen_on_fail = when_frozen(&k);
     c->items[c->count++] = k;
 }
 
-/* A share strictly between 0 and one half. */
-static bool read_rate(struct criteria *c, const struct yaml_node *n, double *ret)
+void policy_criteria_no_limit(struct policy_criteria *c, const struct policy_criterion_item *item,
+                              const char *hint)
 {
-    struct str leaf = n->key;
-    char shown[YAML_SHOWN_MAX];
-    int64_t ns;
-
-    yaml_shown(n->text, shown);
-    if (!units_parse_share(n->text, ret)) {
-        bool duration = units_parse_duration(n->text, &ns);
-        diagnostics_addf(c->reader->errors, n->at,
-                         duration ? "an error_rate is a share of requests: write 1% or 0.01"
-                                  : "write 1% or 0.01",
-                         "\"" STR_FMT "\" of error_rate must be a share, not \"%s\"", STR_ARG(leaf),
-                         shown);
-        return false;
-    }
-    if (*ret <= 0) {
-        diagnostics_addf(c->reader->errors, n->at,
-                         "no number of requests can show a rate of 0; write a small one like 0.01%",
-                         "\"" STR_FMT "\" of error_rate must be above 0%%", STR_ARG(leaf));
-        return false;
-    }
-    if (*ret >= 0.5) {
-        diagnostics_addf(c->reader->errors, n->at,
-                         str_ends_with(n->text, STR("%")) ? "" : "one percent is written 1%",
-                         "\"" STR_FMT "\" of error_rate must be below 50%%, not %s", STR_ARG(leaf),
-                         shown);
-        return false;
-    }
-    return true;
+    if (!item->node->bad && !yaml_has_bad(item->node) && !c->reader->cut)
+        diagnostics_addf(c->reader->errors, item->node->at, hint, "%s has no limit",
+                         metric_names[item->base.metric]);
 }
 
-static void add_rate(struct criteria *c, const struct yaml_node *item, const struct yaml_node *n,
-                     enum criterion_test test)
+const struct yaml_node *policy_criterion_text(const struct policy_criterion_item *item,
+                                              const char *key)
 {
-    char text[UNITS_TEXT_MAX];
-    double limit;
+    const struct yaml_node *n = yaml_get(item->node, str_from(key));
 
-    if (n == NULL || n->bad || n->kind != YAML_TEXT || !read_rate(c, n, &limit))
+    return n == NULL || n->bad || n->kind != YAML_TEXT ? NULL : n;
+}
+
+/* --- what does not belong together --- */
+
+static void check_owners(const struct policy_criteria *c, const struct policy_criterion_item *item)
+{
+    static const char compare[] = "times are compared as a multiple: max_ratio: 1.3";
+    const struct {
+        const char *key;
+        uint32_t metrics;
+        const char *hint;
+    } owners[] = {
+        {"max_increase", metrics_shares,
+         (METRIC_BIT(item->base.metric) & metrics_times) != 0 ? compare
+                                                              : "write max: how far it may move"},
+        {"max_ratio", metrics_shares | metrics_times, "write max: how far it may move"},
+        {"quantile", metrics_times, "remove it, or write metric: latency"},
+        {"is", METRIC_BIT(METRIC_OUTCOME), "remove it, or write metric: outcome"},
+        {"field", METRIC_BIT(METRIC_DRIFT), "remove it, or write metric: drift"},
+        {"test", metrics_values, "remove it: it is about metrics that are values, such as drift"},
+        {"require", metrics_shares | metrics_times, "remove it: a shift is never shown not to be"},
+        {"method", metrics_shares | metrics_times, "remove it: windows are of shares and times"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(owners); i++) {
+        struct yaml_node *n = yaml_get(item->node, str_from(owners[i].key));
+        if (n == NULL || (owners[i].metrics & METRIC_BIT(item->base.metric)) != 0)
+            continue;
+        if (!n->bad)
+            diagnostics_addf(c->reader->errors, n->key_at, owners[i].hint,
+                             "\"%s\" does not belong to %s", owners[i].key,
+                             metric_names[item->base.metric]);
+        n->bad = true;
+    }
+}
+
+/* `method: window` counts against one fixed limit; its keys mean nothing without it. */
+static void check_window(const struct policy_criteria *c, struct policy_criterion_item *item)
+{
+    static const char *const own[] = {"window", "min_requests", "consecutive"};
+    static const char *const relative[] = {"max_increase", "max_ratio"};
+    bool windows = item->base.method == METHOD_WINDOW;
+    const struct yaml_node *method = yaml_get(item->node, STR("method"));
+
+    for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+        const struct yaml_node *n = yaml_get(item->node, str_from(own[i]));
+        if (n != NULL && !windows && (method == NULL || !method->bad) && !c->reader->cut)
+            diagnostics_addf(c->reader->errors, n->key_at, "add method: window, or remove it",
+                             "\"%s\" means nothing without method: window", own[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(relative); i++) {
+        struct yaml_node *n = yaml_get(item->node, str_from(relative[i]));
+        if (n == NULL || n->bad || !windows)
+            continue;
+        diagnostics_addf(c->reader->errors, n->key_at, "write max: 1%, or remove method: window",
+                         "method: window takes \"max\" alone, not \"%s\"", relative[i]);
+        n->bad = true;
+    }
+    if (!windows) {
+        item->base.window_ns = 0;
+        item->base.window_min_requests = 0;
+        item->base.window_consecutive = 0;
+    }
+}
+
+/* Evidence that a limit holds is asked for where there is one, it can be had and it matters. */
+static void read_require(const struct policy_criteria *c, struct policy_criterion_item *item)
+{
+    const struct yaml_node *n = policy_criterion_text(item, "require");
+    const char *why = item->base.method == METHOD_WINDOW     ? "with method: window"
+                      : item->base.on_fail == ON_FAIL_REPORT ? "with on_fail: report"
+                                                             : NULL;
+
+    item->require_no_harm = why == NULL && (n == NULL || str_eq(n->text, STR("no_harm")));
+    if (n == NULL || c->reader->cut)
         return;
-    struct policy_criterion k = {.metric = METRIC_ERROR_RATE, .test = test, .limit = limit};
-    if (test == TEST_MAX) {
-        k.p0 = limit;
-    } else {
-        k.ratio = 1;
-        k.delta = limit;
-    }
-    k.name = arena_printf(c->reader->arena, "error_rate %s %s",
-                          test == TEST_MAX ? "max" : "max_increase", units_share_text(limit, text));
-    add(c, item->at, k);
+    if (why != NULL && str_eq(n->text, STR("no_harm")))
+        diagnostics_addf(c->reader->errors, n->at, "remove it", "no evidence can be required %s",
+                         why);
+    else if (yaml_get(item->node, STR("max")) == NULL)
+        diagnostics_addf(c->reader->errors, n->key_at, "remove it",
+                         "\"require\" is about \"max\", which is not written");
 }
 
-static void read_error_rate(struct criteria *c, struct yaml_node *item)
-{
-    struct yaml_node *max = yaml_get(item, STR("max"));
-    struct yaml_node *increase = yaml_get(item, STR("max_increase"));
-    struct yaml_node *quantile = yaml_get(item, STR("quantile"));
+/* --- the list --- */
 
-    if (quantile != NULL)
-        diagnostics_addf(c->reader->errors, quantile->key_at, "remove it, or write metric: latency",
-                         "\"quantile\" does not belong to error_rate");
-    if (max == NULL && increase == NULL && !item->bad && !c->reader->cut)
-        diagnostics_addf(c->reader->errors, item->at, "add max: 1%, max_increase: 0.5% or both",
-                         "error_rate has no limit");
-    add_rate(c, item, max, TEST_MAX);
-    add_rate(c, item, increase, TEST_MAX_INCREASE);
+static size_t errors_of(const struct diagnostics *d)
+{
+    return d->count + d->dropped - d->warnings;
 }
 
-static bool read_latency_limit(struct criteria *c, const struct yaml_node *n, int64_t *ret)
+static void read_item(struct policy_criteria *c, struct yaml_node *node)
 {
-    char shown[YAML_SHOWN_MAX];
-
-    if (n->bad || n->kind != YAML_TEXT)
-        return false;
-    if (!units_parse_duration(n->text, ret)) {
-        diagnostics_addf(c->reader->errors, n->at, "write a number with its unit: 500ms, 2s",
-                         "\"max\" of latency must be a duration, not \"%s\"",
-                         yaml_shown(n->text, shown));
-        return false;
-    }
-    if (*ret <= 0 || *ret > latency_limit_max_ns) {
-        diagnostics_addf(c->reader->errors, n->at, NULL,
-                         "\"max\" of latency must be above 0s and at most 1h, not %s",
-                         yaml_shown(n->text, shown));
-        return false;
-    }
-    return true;
-}
-
-static void add_latency(struct criteria *c, const struct yaml_node *item, struct yaml_node *n,
-                        int64_t limit_ns)
-{
-    char limit[UNITS_TEXT_MAX];
-    struct schema_value v;
-
-    if (n->bad || n->kind != YAML_TEXT)
-        return;
-    CHECK(schema_read(schema_row(&schema_policy, "analysis.criteria.quantile"), n->text, &v));
-    add(c, item->at,
-        (struct policy_criterion){
-            .name = arena_printf(c->reader->arena, "latency p%.8g max %s", v.share * 100,
-                                 units_duration_text(limit_ns, limit)),
-            .metric = METRIC_LATENCY,
-            .test = TEST_MAX,
-            .quantile = v.share,
-            .limit = (double)limit_ns / 1e9,
-            .limit_ns = limit_ns,
-            .p0 = 1 - v.share,
-        });
-}
-
-static void read_latency(struct criteria *c, struct yaml_node *item)
-{
-    struct yaml_node *max = yaml_get(item, STR("max"));
-    struct yaml_node *increase = yaml_get(item, STR("max_increase"));
-    struct yaml_node *quantiles = yaml_get(item, STR("quantile"));
-    struct diagnostics *errors = c->reader->errors;
-    int64_t limit_ns;
-
-    if (increase != NULL)
-        diagnostics_addf(errors, increase->key_at, "write max: 500ms",
-                         "\"max_increase\" is not supported yet for latency");
-    if (quantiles == NULL && !c->reader->cut)
-        diagnostics_addf(errors, item->at, "add quantile: 99%", "latency needs a quantile");
-    else if (quantiles != NULL && quantiles->kind == YAML_LIST && quantiles->count == 0)
-        diagnostics_addf(errors, quantiles->at, "write quantile: 99%", "\"quantile\" is empty");
-    if (max == NULL && increase == NULL && yaml_get(item, STR("max_ratio")) == NULL &&
-        !c->reader->cut)
-        diagnostics_addf(errors, item->at, "add max: 500ms", "latency has no limit");
-    if (max == NULL || !read_latency_limit(c, max, &limit_ns) || quantiles == NULL ||
-        quantiles->bad || quantiles->kind != YAML_LIST)
-        return;
-    for (struct yaml_node *n = quantiles->first; n != NULL; n = n->next)
-        add_latency(c, item, n, limit_ns);
-}
-
-static void read_criterion(struct criteria *c, struct yaml_node *item)
-{
-    const struct yaml_node *metric = yaml_get(item, STR("metric"));
+    const struct yaml_node *metric = yaml_get(node, STR("metric"));
+    struct policy_criterion_item item = {.node = node};
+    size_t before = errors_of(c->reader->errors);
 
     if (metric == NULL || metric->bad || metric->kind != YAML_TEXT)
         return;
-    if (str_eq(metric->text, STR("latency")))
-        read_latency(c, item);
+    while (!str_eq(metric->text, str_from(metric_names[item.base.metric])))
+        item.base.metric++;
+    schema_fill(&schema_policy, "analysis.criteria", node, bindings, ARRAY_LEN(bindings),
+                c->reader->arena, &item.base);
+    check_owners(c, &item);
+    check_window(c, &item);
+    read_require(c, &item);
+    policy_read_where(c, yaml_get(node, STR("where")), &item.base, &item.suffix);
+    item.mute = yaml_has_bad(node) || errors_of(c->reader->errors) != before;
+    if ((METRIC_BIT(item.base.metric) & metrics_shares) != 0)
+        policy_criterion_share(c, &item);
+    else if ((METRIC_BIT(item.base.metric) & metrics_times) != 0)
+        policy_criterion_time(c, &item);
     else
-        read_error_rate(c, item);
+        policy_criterion_shift(c, &item);
 }
 
-/* Of two limits for the same thing the stricter is always broken first. That is no error, since
- * nothing is lost; but the looser one only looks as if it did something. */
-static void warn_of_looser(const struct criteria *c)
+/* Limits of one kind of on_fail count alike, however many quantiles each has. Groups lose the gaps
+ * that limits in error left. */
+static void share_evidence(struct policy_criteria *c)
 {
+    uint32_t members[CRITERIA_MAX] = {0}, groups = 0, last = 0;
+    size_t reported = 0, others = 0;
+
     for (size_t i = 0; i < c->count; i++) {
-        const struct policy_criterion *looser = &c->items[i], *stricter = NULL;
-        for (size_t j = 0; j < c->count; j++) {
-            const struct policy_criterion *k = &c->items[j];
-            bool same = k->metric == looser->metric && k->test == looser->test &&
-                        k->quantile >= looser->quantile && k->quantile <= looser->quantile;
-            if (same && k->limit < (stricter == NULL ? looser : stricter)->limit)
-                stricter = k;
+        struct policy_criterion *k = &c->items[i];
+        if (i == 0 || k->group != last) {
+            groups++;
+            *(k->on_fail == ON_FAIL_REPORT ? &reported : &others) += 1;
         }
-        if (stricter == NULL || looser->at.line == 0)
-            continue;
-        struct source_pos at = {c->path, looser->at.line, looser->at.column};
-        diagnostics_warnf(c->reader->errors, at, "keep the one that you mean",
-                          "\"%s\" never decides: \"%s\" (line %u) is stricter", looser->name,
-                          stricter->name, stricter->at.line);
+        last = k->group;
+        k->group = groups - 1;
+        members[k->group]++;
+    }
+    for (size_t i = 0; i < c->count; i++) {
+        struct policy_criterion *k = &c->items[i];
+        size_t alike = k->on_fail == ON_FAIL_REPORT ? reported : others;
+        k->weight = 1 / ((double)alike * members[k->group]);
     }
 }
 
-void policy_read_criteria(struct policy_reader *r, struct yaml_node *list,
-                          struct policy_analysis *a)
+void policy_read_criteria(struct policy_reader *r, struct yaml_node *list, struct policy *p)
 {
-    struct criteria c = {.reader = r,
-                         .items = arena_alloc(r->arena, CRITERIA_MAX * sizeof(*c.items))};
+    struct policy_criteria c = {
+        .reader = r, .policy = p, .items = arena_alloc(r->arena, CRITERIA_MAX * sizeof(*c.items))};
 
-    a->criteria = c.items;
+    p->analysis.criteria = c.items;
     if (list == NULL)
         list = schema_default(&schema_policy, "analysis.criteria", r->scratch);
     if (list->kind != YAML_LIST || list->bad)
@@ -248,15 +266,11 @@ void policy_read_criteria(struct policy_reader *r, struct yaml_node *list,
     if (list->count == 0)
         diagnostics_addf(r->errors, list->at, "leave the key out for the defaults",
                          "\"criteria\" is empty: nothing would be judged");
-    for (struct yaml_node *item = list->first; item != NULL; item = item->next)
-        read_criterion(&c, item);
-    for (size_t i = 0; i < c.count; i++) {
-        c.items[i].group = (uint32_t)i;
-        c.items[i].weight = 1 / (double)c.count;
-    }
-    a->error_kinds = outcome_errors;
     c.path = list->at.file; /* outlives the policy */
+    for (struct yaml_node *item = list->first; item != NULL; item = item->next)
+        read_item(&c, item);
+    share_evidence(&c);
     if (!c.full)
-        warn_of_looser(&c);
-    a->criteria_count = c.count;
+        policy_criteria_warn_of_looser(&c);
+    p->analysis.criteria_count = c.count;
 }

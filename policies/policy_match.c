@@ -32,7 +32,7 @@ static bool check_host(struct policy_reader *r, const struct yaml_node *n)
     return false;
 }
 
-static bool check_path(struct policy_reader *r, const struct yaml_node *n)
+bool policy_check_path(struct policy_reader *r, const struct yaml_node *n)
 {
     char shown[YAML_SHOWN_MAX];
 
@@ -53,7 +53,7 @@ static bool check_path(struct policy_reader *r, const struct yaml_node *n)
     return true;
 }
 
-static bool check_method(struct policy_reader *r, const struct yaml_node *n)
+bool policy_check_method(struct policy_reader *r, const struct yaml_node *n)
 {
     char shown[YAML_SHOWN_MAX];
     bool has_lower = false;
@@ -77,8 +77,8 @@ static bool check_field(struct policy_reader *r, struct str name, struct source_
 }
 
 /* A list of what is matched; one of nothing would match nothing. */
-static size_t read_list(struct policy_reader *r, const struct yaml_node *list,
-                        policy_text_fn *check, bool lower_case, const char *const **ret)
+size_t policy_read_any_of(struct policy_reader *r, const struct yaml_node *list,
+                          policy_text_fn *check, bool lower_case, const char *const **ret)
 {
     if (list != NULL && !list->bad && list->kind == YAML_LIST && list->count == 0)
         diagnostics_addf(r->errors, list->at, "leave the key out to match any",
@@ -90,10 +90,12 @@ void policy_read_match(struct policy_reader *r, struct yaml_node *node, struct p
 {
     if (node == NULL || node->kind != YAML_MAP)
         return;
-    m->host_count = read_list(r, yaml_get(node, STR("hosts")), check_host, true, &m->hosts);
-    m->path_count = read_list(r, yaml_get(node, STR("paths")), check_path, false, &m->paths);
-    m->method_count =
-        read_list(r, yaml_get(node, STR("methods")), check_method, false, &m->methods);
+    m->host_count =
+        policy_read_any_of(r, yaml_get(node, STR("hosts")), check_host, true, &m->hosts);
+    m->path_count =
+        policy_read_any_of(r, yaml_get(node, STR("paths")), policy_check_path, false, &m->paths);
+    m->method_count = policy_read_any_of(r, yaml_get(node, STR("methods")), policy_check_method,
+                                         false, &m->methods);
     m->header_count = policy_read_fields(r, yaml_get(node, STR("headers")), check_field,
                                          MATCH_ITEMS_MAX, &m->headers);
 }

@@ -28,7 +28,13 @@ void policy_read_version(struct policy_reader *, enum variant, struct yaml_node 
                          struct policy_version *);
 void policy_read_steps(struct policy_reader *, struct yaml_node *, struct policy *);
 void policy_read_upstream(struct policy_reader *, struct yaml_node *root, struct policy *);
-void policy_read_criteria(struct policy_reader *, struct yaml_node *, struct policy_analysis *);
+/* burst_guard, hard_down, evidence and what happens when something is missing. */
+void policy_read_guard(struct policy_reader *, struct yaml_node *root, struct policy *);
+/* The bits of a list of outcomes; the same one twice is an error. */
+uint32_t policy_read_kinds(struct policy_reader *, const struct yaml_node *list);
+void policy_read_bake(struct policy_reader *, struct yaml_node *root, struct policy *);
+/* After the guard, which says what an error is, and `match`. */
+void policy_read_criteria(struct policy_reader *, struct yaml_node *, struct policy *);
 /* After the criteria, which are compared with the timeouts. */
 void policy_check_timeouts(struct policy_reader *, struct yaml_node *root, struct policy *);
 

@@ -2,6 +2,8 @@
  * read a few times per reload. */
 #include "policies/schema.h"
 
+#include <stdlib.h>
+
 #include "base/check.h"
 #include "base/units.h"
 
@@ -94,6 +96,30 @@ static bool read_weight(struct str text, uint64_t *ret_bp)
     return bp - (double)*ret_bp < 1e-6 && (double)*ret_bp - bp < 1e-6;
 }
 
+bool schema_read_number(struct str text, double *ret)
+{
+    char buffer[32];
+    size_t digits = 0, points = 0;
+
+    if (text.len > 20)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        digits += text.ptr[i] >= '0' && text.ptr[i] <= '9';
+        points += text.ptr[i] == '.' && i > 0 && i + 1 < text.len;
+    }
+    if (digits == 0 || points > 1 || digits + points != text.len)
+        return false;
+    str_copy(buffer, sizeof(buffer), text);
+    *ret = strtod(buffer, NULL);
+    return true;
+}
+
+static bool read_ratio(struct str text, double *ret)
+{
+    text.len -= str_ends_with(text, STR("x"));
+    return schema_read_number(text, ret);
+}
+
 /* The word that stands for 0. */
 static bool is_word(const struct schema_row *row, struct str text)
 {
@@ -117,6 +143,9 @@ bool schema_read(const struct schema_row *row, struct str text, struct schema_va
         break;
     case SCHEMA_SHARE:
         ok = units_parse_share(text, &v.share);
+        break;
+    case SCHEMA_RATIO:
+        ok = read_ratio(text, &v.share);
         break;
     case SCHEMA_WEIGHT:
         ok = read_weight(text, &v.n);
@@ -163,7 +192,7 @@ static void store(const struct schema_row *row, struct str text, const struct sc
     if (row->type == SCHEMA_DURATION) {
         CHECK(b->size == sizeof(v.ns));
         memcpy(to, &v.ns, sizeof(v.ns));
-    } else if (row->type == SCHEMA_SHARE) {
+    } else if (row->type == SCHEMA_SHARE || row->type == SCHEMA_RATIO) {
         CHECK(b->size == sizeof(v.share));
         memcpy(to, &v.share, sizeof(v.share));
     } else if (row->type == SCHEMA_TEXT) {

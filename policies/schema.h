@@ -27,7 +27,8 @@ enum schema_type {
     SCHEMA_SHARE,    /* "1%" or 0.01 */
     SCHEMA_WEIGHT,   /* "10%" or 10: percent; basis points inside */
     SCHEMA_BOOL,     /* true or false */
-    SCHEMA_LIMIT,    /* a share or a duration, as its criterion's metric says */
+    SCHEMA_RATIO,    /* "1.3" or "1.3x" */
+    SCHEMA_LIMIT,    /* a share, a duration or a number, as its criterion's metric says */
     SCHEMA_TYPE_COUNT,
 };
 
@@ -37,22 +38,26 @@ struct schema_row {
     const char *path; /* "analysis.burst_guard.slot"; of a list's items: "steps.weight" */
     enum schema_type type;
     enum schema_many many;
-    const char *default_text;  /* as one would write it, lists too; NULL: none */
-    const char *min, *max;     /* bounds, in the type's notation; NULL: none */
-    bool above_min, below_max; /* the bounds themselves are outside */
-    const char *choices;       /* "auto|manual": the index is the value */
-    const char *later_choices; /* known, not supported yet */
-    const char *word;          /* COUNT, DURATION: a word that stands for 0 ("auto", "cut") */
-    const char *shorthand;     /* SCHEMA_MAP: plain text stands for this one key */
-    const char *misnomers;     /* "percent|traffic": what people write instead */
-    const char *example;       /* how to write it */
-    size_t items_max;          /* lists; 0: by the file's limits only */
-    const char *pattern;       /* SCHEMA_TEXT: for the JSON Schema; the readers check it in C */
+    const char *default_text; /* as one would write it, lists too; NULL: none */
+    /* What it is instead when the lists that it depends on are written the other way, and how the
+     * reference pages say that; its reader knows which lists. NULL: there is one default. */
+    const char *default_other, *default_case;
+    const char *min, *max;        /* bounds, in the type's notation; NULL: none */
+    bool above_min, below_max;    /* the bounds themselves are outside */
+    const char *choices;          /* "auto|manual": the index is the value */
+    const char *later_choices;    /* known, not supported yet */
+    const char *choice_misnomers; /* "revert=rollback|warn=report" */
+    const char *word;             /* COUNT, DURATION: a word that stands for 0 ("auto", "cut") */
+    const char *shorthand;        /* SCHEMA_MAP: plain text stands for this one key */
+    const char *misnomers;        /* "percent|traffic": what people write instead */
+    const char *example;          /* how to write it */
+    size_t items_max;             /* lists; 0: by the file's limits only */
+    const char *pattern;          /* SCHEMA_TEXT: for the JSON Schema; the readers check it in C */
     bool required;
     bool later;
-    bool later_items; /* a list that can only be empty yet */
-    bool decides;     /* while its value is wrong, its siblings are not looked at */
-    const char *doc;  /* what it does: one or two sentences */
+    bool may_be_empty; /* a list of nothing says something */
+    bool decides;      /* while its value is wrong, its siblings are not looked at */
+    const char *doc;   /* what it does: one or two sentences */
 };
 
 struct schema {
@@ -67,7 +72,7 @@ extern const struct schema schema_policy, schema_config;
 struct schema_value {
     int64_t ns;   /* DURATION */
     uint64_t n;   /* COUNT, SIZE, WEIGHT (basis points), CHOICE (index), BOOL */
-    double share; /* SHARE */
+    double share; /* SHARE, RATIO */
     struct str text;
 };
 
@@ -82,6 +87,9 @@ struct str schema_parent(const struct schema_row *);
  * are marked. Shorthands are rewritten, so that afterwards lists are lists and items mappings. */
 void schema_check(const struct schema *, struct yaml_node *root, struct arena *,
                   struct diagnostics *);
+
+/* Decimal digits with or without a point, at most 20 characters: "1.3". */
+bool schema_read_number(struct str, double *ret);
 
 /* Reads text as the row's type, without range. False when it is not of that type. */
 bool schema_read(const struct schema_row *, struct str text, struct schema_value *ret);

@@ -184,13 +184,6 @@ static void check_value(struct checker *c, const struct schema_row *row, struct 
         node->bad = true;
         return;
     }
-    if (row->later_items && node->count > 0) {
-        diagnostics_addf(c->errors, node->at, row->example,
-                         "items of \"" STR_FMT "\" are not supported yet",
-                         STR_ARG(schema_leaf(row)));
-        node->bad = true;
-        return;
-    }
     for (struct yaml_node *n = node->first; n != NULL; n = n->next)
         check_item(c, row, n);
 }

@@ -7,6 +7,7 @@
 
 static const char duration_pattern[] = "(0|([0-9]+(\\.[0-9]+)?(d|h|m|s|ms|us|ns))+)";
 static const char size_pattern[] = "[0-9]+(\\.[0-9]+)?(B|KiB|KB|MiB|MB|GiB|GB)?";
+static const char ratio_pattern[] = "[0-9]+(\\.[0-9]+)?x?";
 static const char share_pattern[] = "[0-9]+(\\.[0-9]+)?%?";
 
 struct printer {
@@ -76,16 +77,14 @@ static void print_bounds(struct printer *p, bool *first, const struct schema_row
     }
     if (row->min != NULL) {
         CHECK(schema_read(row, str_from(row->min), &v));
-        double min = row->type == SCHEMA_WEIGHT  ? 1
-                     : row->type == SCHEMA_SHARE ? v.share
-                                                 : (double)v.n;
+        bool real = row->type == SCHEMA_SHARE || row->type == SCHEMA_RATIO;
+        double min = row->type == SCHEMA_WEIGHT ? (v.n == 0 ? 0 : 1) : real ? v.share : (double)v.n;
         number_member(p, first, row->above_min ? "exclusiveMinimum" : "minimum", min);
     }
     if (row->max != NULL) {
         CHECK(schema_read(row, str_from(row->max), &v));
-        double max = row->type == SCHEMA_WEIGHT  ? (double)v.n / 100
-                     : row->type == SCHEMA_SHARE ? v.share
-                                                 : (double)v.n;
+        bool real = row->type == SCHEMA_SHARE || row->type == SCHEMA_RATIO;
+        double max = row->type == SCHEMA_WEIGHT ? (double)v.n / 100 : real ? v.share : (double)v.n;
         number_member(p, first, row->below_max ? "exclusiveMaximum" : "maximum", max);
     }
 }
@@ -97,8 +96,11 @@ static void print_enum(struct printer *p, bool *first, const char *choices)
     member(p, first, STR("enum"));
     strbuf_add_char(p->out, '[');
     for (bool comma = false; str_split(&rest, '|', &word); comma = true) {
+        uint64_t n;
         strbuf_add(p->out, comma ? STR(", ") : STR(""));
         strbuf_add_json(p->out, word);
+        if (str_to_u64(word, &n)) /* YAML's 429 is a number to an editor */
+            strbuf_addf(p->out, ", " STR_FMT, STR_ARG(word));
     }
     strbuf_add_char(p->out, ']');
 }
@@ -150,10 +152,15 @@ static void print_scalar(struct printer *p, bool *first, const struct schema_row
         raw_member(p, first, "type", "[\"boolean\", \"string\"]");
         pattern_member(p, first, "true|false");
         break;
+    case SCHEMA_RATIO:
+        raw_member(p, first, "type", "[\"string\", \"number\"]");
+        print_bounds(p, first, row);
+        pattern_member(p, first, ratio_pattern);
+        break;
     case SCHEMA_LIMIT:
         raw_member(p, first, "type", "[\"string\", \"number\"]");
         raw_member(p, first, "exclusiveMinimum", "0");
-        raw_member(p, first, "exclusiveMaximum", "0.5");
+        raw_member(p, first, "maximum", "10");
         pattern_member(p, first, limit);
         break;
     case SCHEMA_TEXT_MAP:
@@ -288,11 +295,8 @@ static void print_one(struct printer *p, bool *first, const struct schema_row *r
 static void print_list(struct printer *p, bool *first, const struct schema_row *row)
 {
     raw_member(p, first, "type", "\"array\"");
-    if (row->later_items) {
-        raw_member(p, first, "maxItems", "0");
-        return;
-    }
-    raw_member(p, first, "minItems", "1");
+    if (!row->may_be_empty)
+        raw_member(p, first, "minItems", "1");
     if (row->items_max > 0)
         number_member(p, first, "maxItems", (double)row->items_max);
     member(p, first, STR("items"));

@@ -51,17 +51,12 @@ static void print_range(const struct schema_row *row, struct strbuf *out)
 static void print_type(const struct schema_row *row, struct strbuf *out)
 {
     static const char *const names[SCHEMA_TYPE_COUNT] = {
-        [SCHEMA_MAP] = "mapping",
-        [SCHEMA_TEXT_MAP] = "mapping of text",
-        [SCHEMA_TEXT] = "text",
-        [SCHEMA_CHOICE] = "",
-        [SCHEMA_COUNT] = "number",
-        [SCHEMA_DURATION] = "duration",
-        [SCHEMA_SIZE] = "size",
-        [SCHEMA_SHARE] = "share",
-        [SCHEMA_WEIGHT] = "percent",
-        [SCHEMA_BOOL] = "`true`, `false`",
-        [SCHEMA_LIMIT] = "share or duration",
+        [SCHEMA_MAP] = "mapping",    [SCHEMA_TEXT_MAP] = "mapping of text",
+        [SCHEMA_TEXT] = "text",      [SCHEMA_CHOICE] = "",
+        [SCHEMA_COUNT] = "number",   [SCHEMA_DURATION] = "duration",
+        [SCHEMA_SIZE] = "size",      [SCHEMA_SHARE] = "share",
+        [SCHEMA_WEIGHT] = "percent", [SCHEMA_BOOL] = "`true`, `false`",
+        [SCHEMA_RATIO] = "ratio",    [SCHEMA_LIMIT] = "share, duration or number",
     };
 
     if (row->many == SCHEMA_MANY)
@@ -90,6 +85,8 @@ static void print_row(const struct schema *s, const struct schema_row *row, stru
         strbuf_addf(out, "`%s`", row->default_text);
     else
         strbuf_add(out, row->required ? STR("*required*") : STR(""));
+    if (row->default_other != NULL)
+        strbuf_addf(out, "; %s `%s`", row->default_case, row->default_other);
     strbuf_addf(out, " | %s |\n", row->doc);
 }
 

@@ -8,7 +8,7 @@
 #include "policies/schema_read.h"
 #include "policies/yaml_text.h"
 
-enum { TEXT_BYTES_MAX = 4096, HINT_MAX = 192 };
+enum { TEXT_BYTES_MAX = 4096, HINT_MAX = 256, WORDS_IN_MESSAGE_MAX = 120 };
 
 const char *schema_type_words(const struct schema_row *row)
 {
@@ -23,7 +23,8 @@ const char *schema_type_words(const struct schema_row *row)
         [SCHEMA_SHARE] = "a share of at most 100%",
         [SCHEMA_WEIGHT] = "a percentage of at most 100%",
         [SCHEMA_BOOL] = "true or false",
-        [SCHEMA_LIMIT] = "a share or a duration",
+        [SCHEMA_RATIO] = "a ratio",
+        [SCHEMA_LIMIT] = "a share, a duration or a number",
     };
     return names[row->type];
 }
@@ -37,7 +38,9 @@ static const char *how_to_write(const struct schema_row *row)
         [SCHEMA_WEIGHT] = "write percent, in steps of 0.01%: 10, 25%, 0.1%",
         [SCHEMA_COUNT] = "write digits only",
     };
-    return row->type == SCHEMA_SHARE && row->example != NULL ? row->example : hints[row->type];
+    bool own = row->type == SCHEMA_SHARE || row->type == SCHEMA_RATIO;
+
+    return own && row->example != NULL ? row->example : hints[row->type];
 }
 
 /* "auto, manual or x" */
@@ -52,13 +55,32 @@ static void list_choices(const char *choices, struct strbuf *out)
     }
 }
 
+/* What stands for the word in "wrong=right|wrong=right", or a status code's class; or nothing. */
+static struct str meant_choice(const struct schema_row *row, struct str word)
+{
+    struct str rest = str_from(row->choice_misnomers), pair, wrong;
+    char class[] = "0xx";
+
+    while (str_split(&rest, '|', &pair))
+        if (str_split(&pair, '=', &wrong) && str_ieq(wrong, word))
+            return pair;
+    if (word.len == 3) {
+        class[0] = word.ptr[0];
+        rest = str_from(row->choices);
+        while (str_split(&rest, '|', &pair))
+            if (str_eq(pair, str_from(class)))
+                return pair;
+    }
+    return (struct str){"", 0};
+}
+
 static void report_choice(const struct schema_row *row, const struct yaml_node *node,
                           struct diagnostics *reterr)
 {
     char shown[YAML_SHOWN_MAX];
     struct strbuf words;
 
-    strbuf_init(&words, HINT_MAX - 32);
+    strbuf_init(&words, HINT_MAX);
     list_choices(row->choices, &words);
     struct str later = str_from(row->later_choices), word;
     while (str_split(&later, '|', &word)) {
@@ -72,7 +94,9 @@ static void report_choice(const struct schema_row *row, const struct yaml_node *
         strbuf_deinit(&words);
         return;
     }
-    struct str near = schema_nearest(node->text, row->choices);
+    struct str near = meant_choice(row, node->text);
+    if (near.len == 0)
+        near = schema_nearest(node->text, row->choices);
     struct str near_later = schema_nearest(node->text, row->later_choices);
     if (near.len == 0 || (near_later.len > 0 &&
                           str_distance(node->text, near_later) < str_distance(node->text, near)))
@@ -80,8 +104,16 @@ static void report_choice(const struct schema_row *row, const struct yaml_node *
     char hint[HINT_MAX] = "";
     if (near.len > 0)
         snprintf(hint, sizeof(hint), "did you mean \"" STR_FMT "\"?", STR_ARG(near));
-    diagnostics_addf(reterr, node->at, hint, "\"" STR_FMT "\" must be %s, not \"%s\"",
-                     STR_ARG(schema_leaf(row)), strbuf_cstr(&words), yaml_shown(node->text, shown));
+    yaml_shown(node->text, shown);
+    if (words.len <= WORDS_IN_MESSAGE_MAX) {
+        diagnostics_addf(reterr, node->at, hint, "\"" STR_FMT "\" must be %s, not \"%s\"",
+                         STR_ARG(schema_leaf(row)), strbuf_cstr(&words), shown);
+    } else {
+        if (near.len == 0)
+            snprintf(hint, sizeof(hint), "write %s", strbuf_cstr(&words));
+        diagnostics_addf(reterr, node->at, hint, "there is no " STR_FMT " \"%s\"",
+                         STR_ARG(schema_leaf(row)), shown);
+    }
     strbuf_deinit(&words);
 }
 
@@ -91,6 +123,7 @@ static double magnitude(const struct schema_row *row, const struct schema_value 
     case SCHEMA_DURATION:
         return (double)v->ns;
     case SCHEMA_SHARE:
+    case SCHEMA_RATIO:
         return v->share;
     case SCHEMA_COUNT:
     case SCHEMA_SIZE:

@@ -66,7 +66,7 @@ def test_check_says_ok(write):
         (GOOD + "analysis: {max_false_revert: 200%}\n", 4, ["200"]),
         (GOOD + "mirror: {percent: 5}\n", 4, ["not supported yet"]),
         (GOOD + "upstream: {protocol: http2}\n", 4, ["not supported yet"]),
-        (GOOD + "analysis: {criteria: [{metric: drift, max: 0.2}]}\n", 4, ["not supported yet"]),
+        (GOOD + "analysis: {criteria: [{metric: backend, max: 2}]}\n", 4, ["not supported yet"]),
         (GOOD.replace("rollout: chat", "rollout: Chat_1"), 1, ["Chat_1"]),
         ('rollout: chat\ncanary: {version: "1", endpoints: [http://a:1]}\n', 1, ["stable"]),
         (GOOD.replace("{version", "{version: [", 1), 2, []),

@@ -24,18 +24,64 @@ static void check_endpoints(const struct policy_version *v)
     }
 }
 
+static void check_where(const struct policy_where *w)
+{
+    CHECK(w->path_count <= WHERE_ITEMS_MAX && w->method_count <= WHERE_ITEMS_MAX);
+    for (size_t i = 0; i < w->path_count; i++)
+        CHECK(w->paths[i][0] == '/');
+    for (size_t i = 0; i < w->method_count; i++)
+        CHECK(w->methods[i][0] != '\0');
+    CHECK(w->stream <= WHERE_NO_STREAM);
+}
+
+static void check_criterion(const struct policy_criterion *k)
+{
+    bool share = k->metric<METRIC_LATENCY, shift = k->metric> METRIC_TIME_PER_OUTPUT_TOKEN;
+
+    CHECK(k->metric < METRIC_COUNT && k->test < TEST_COUNT && k->limit > 0);
+    CHECK(share == (k->kinds != 0) && shift == (k->test == TEST_SHIFT));
+    CHECK((k->test == TEST_MAX) == (k->p0 > 0) && k->p0 < 0.5);
+    CHECK(k->test != TEST_MAX_INCREASE || (share && k->ratio == 1 && k->delta == k->limit));
+    CHECK(k->test != TEST_MAX_RATIO || (k->limit >= 1 && k->ratio == (share ? k->limit : 1)));
+    CHECK(criterion_is_relative(k) == (k->delta > 0) && k->delta < 0.5);
+    CHECK(criterion_is_time(k) == (k->quantile >= 0.5) && k->quantile < 1);
+    CHECK((k->limit_ns > 0) == (criterion_is_time(k) && k->test == TEST_MAX));
+    CHECK((k->metric == METRIC_DRIFT) == (k->field != NULL));
+    CHECK(k->field == NULL || (k->field[0] == '/' && strlen(k->field) <= FIELD_BYTES_MAX));
+    CHECK((k->method == METHOD_WINDOW) == (k->window_ns > 0));
+    CHECK(k->method != METHOD_WINDOW || (k->test == TEST_MAX && k->window_consecutive > 0));
+    CHECK(!k->require_no_harm || (k->test == TEST_MAX && k->on_fail != ON_FAIL_REPORT));
+    CHECK(k->frozen_on_fail == k->on_fail || criterion_is_relative(k));
+    check_where(&k->where);
+}
+
+/* Groups are numbered in order, and each kind of on_fail has shared out all of its evidence. */
 static void check_criteria(const struct policy_analysis *a)
 {
+    double judged = 0, reported = 0;
+
     CHECK(a->criteria_count >= 1 && a->criteria_count <= CRITERIA_MAX);
     for (size_t i = 0; i < a->criteria_count; i++) {
         const struct policy_criterion *k = &a->criteria[i];
-        CHECK(k->limit > 0);
-        CHECK(k->test != TEST_MAX || (k->p0 > 0 && k->p0 < 0.5));
-        CHECK(k->test != TEST_MAX_INCREASE || (k->ratio == 1 && k->delta > 0 && k->delta < 0.5));
-        CHECK(k->metric != METRIC_LATENCY || (k->limit_ns > 0 && k->quantile > 0.5));
+        check_criterion(k);
+        CHECK(i == 0 ? k->group == 0 : k->group - k[-1].group <= 1);
+        CHECK(k->weight > 0);
+        *(k->on_fail == ON_FAIL_REPORT ? &reported : &judged) += k->weight;
         for (size_t j = 0; j < i; j++)
             CHECK(strcmp(a->criteria[j].name, k->name) != 0);
     }
+    CHECK(judged < 1e-9 || (judged > 1 - 1e-9 && judged < 1 + 1e-9));
+    CHECK(reported < 1e-9 || (reported > 1 - 1e-9 && reported < 1 + 1e-9));
+}
+
+static void check_guard(const struct policy_analysis *a)
+{
+    CHECK(a->error_kinds != 0);
+    CHECK((a->error_kinds & (outcome_bit(OUTCOME_OK) | outcome_bit(OUTCOME_CLIENT_ABORT))) == 0);
+    CHECK(a->confirm_count <= CONFIRM_MAX);
+    for (size_t i = 0; i < a->confirm_count; i++)
+        CHECK(a->confirm_ns[i] >= a->slot_ns);
+    CHECK(a->hard_down_over_ns >= 0 && a->no_data_after_ns > 0 && a->warm_up_ns >= 0);
 }
 
 /* What is written into a request's head can neither end a line nor frame the message. */
@@ -89,7 +135,9 @@ static void check_policy(const struct policy *p)
     CHECK(p->analysis.max_false_revert > 0 && p->analysis.max_false_revert < 0.5);
     CHECK(p->analysis.max_bad_promotion > 0 && p->analysis.max_bad_promotion < 0.5);
     CHECK(p->analysis.slot_ns > 0);
+    check_guard(&p->analysis);
     check_criteria(&p->analysis);
+    CHECK(p->bake.for_ns >= 0 && p->bake.control_bp <= WEIGHT_FULL_BP / 2);
     CHECK(p->protocol < PROTOCOL_COUNT);
     CHECK(p->shield <= SHIELD_ALL);
     CHECK(p->rollback_drain_ns >= 0);
