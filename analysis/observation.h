@@ -40,7 +40,7 @@ enum {
 };
 
 /* Of the answers to requests that were routed with one epoch's weight, what a criterion that
- * compares distributions saw (analysis/shift.h). All of it increments but the edges. */
+ * compares distributions saw (analysis/shift.h). */
 struct shift_delta {
     uint32_t epoch, criterion;
     uint32_t looked[VARIANT_COUNT]; /* answers looked at, all of them */
@@ -48,8 +48,10 @@ struct shift_delta {
     /* Evidence: of those, what came since the buckets stand. Numbers: bucket i is above edge i - 1
      * and not above edge i. */
     uint32_t counts[VARIANT_COUNT][SHIFT_BUCKETS];
-    uint32_t edge_count; /* not an increment: given in an epoch's first delta of numbers, else 0 */
-    double edges[SHIFT_EDGES_MAX]; /* rising */
+    /* Not increments: given in an epoch's first delta with counts, else 0. */
+    uint32_t buckets_id; /* of one set of buckets: counts of another cannot be added to it */
+    uint32_t edge_count; /* numbers: the edges between them, rising */
+    double edges[SHIFT_EDGES_MAX];
 };
 
 struct observation {

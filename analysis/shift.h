@@ -49,8 +49,7 @@ struct shift_weight {
 
 struct shift {
     uint64_t looked[VARIANT_COUNT], found[VARIANT_COUNT]; /* answers; those with a value */
-    uint64_t late; /* values that came when their weight was closed: not counted */
-    uint32_t edge_count;
+    uint32_t buckets_id, edge_count;
     double edges[SHIFT_EDGES_MAX];
     struct {
         uint32_t epoch, order;
@@ -60,8 +59,9 @@ struct shift {
     uint32_t weight_count, weights_begun;
     /* Of the weights that are closed: their evidence, and what makes the magnitude. */
     double closed_log_e; /* -INFINITY: none */
-    uint64_t closed_canary[SHIFT_BUCKETS];
-    double closed_stable[SHIFT_BUCKETS]; /* sum of C s_b / S */
+    uint64_t closed_values[VARIANT_COUNT];
+    double closed_canary[SHIFT_BUCKETS];
+    double closed_stable[SHIFT_BUCKETS]; /* sum over weights of C s_b / S */
     double closed_spread;                /* sum of C^2 / S */
 };
 
@@ -75,9 +75,10 @@ struct shift_rule {
 };
 
 struct shift_report {
-    double log_e, threshold;  /* threshold: log(1 / alpha) */
-    double psi, psi_debiased; /* of the newest weight alone where that is farther off */
-    double ks, ks_least;      /* ks_least: less the radii, at alpha; may be negative */
+    double log_e, threshold; /* threshold: log(1 / alpha) */
+    /* Of all values, or of those under the weight of now where they are farther off: */
+    double psi, psi_debiased;
+    double ks, ks_least; /* ks_least: less the radii, at alpha; may be negative */
     double w1; /* Wasserstein distance between the first and the last edge, in the values' unit;
                   -1: categories, or not known */
     uint64_t looked[VARIANT_COUNT], found[VARIANT_COUNT];
