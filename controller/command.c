@@ -7,7 +7,9 @@
 #include <stdio.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/units.h"
+#include "controller/retreat.h"
 #include "controller/transition.h"
 
 const char *const command_names[COMMAND_KIND_COUNT] = {
@@ -15,7 +17,7 @@ const char *const command_names[COMMAND_KIND_COUNT] = {
     [COMMAND_APPROVE] = "approve", [COMMAND_ROLLBACK] = "rollback", [COMMAND_RETRY] = "retry",
 };
 
-enum { WHERE_MAX = 96 };
+enum { WHERE_MAX = 96, FOR_MAX = 176 };
 
 static void accept(struct transition *t, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -48,6 +50,11 @@ static void refuse(struct transition *t, const char *title, const char *fmt, ...
 static const char *percent(uint32_t weight_bp, char to[static UNITS_TEXT_MAX])
 {
     return units_share_text(weight_bp / (double)WEIGHT_FULL_BP, to);
+}
+
+static int64_t whole_seconds(int64_t ns)
+{
+    return (ns + NS_PER_SEC - 1) / NS_PER_SEC * NS_PER_SEC;
 }
 
 /* "progressing at step 2 of 4 (25%)" */
@@ -97,16 +104,75 @@ static bool refuse_final(struct transition *t, const char *verb)
     return false;
 }
 
+/* What it was sent back for: "error_rate max 1%: 12 of 30 canary requests were bad" */
+static const char *sent_back_for(const struct transition *t, char to[static FOR_MAX])
+{
+    const struct rollout_retreat *r = &t->ret->state.retreat;
+    const struct retreat_seen *seen = &r->seen[r->visit - 1];
+    const char *name = r->probe.criterion < t->policy->analysis.criteria_count
+                           ? t->policy->analysis.criteria[r->probe.criterion].name
+                           : "hard_down";
+
+    snprintf(to, FOR_MAX, "%.100s: %llu of %llu canary requests were bad", name,
+             (unsigned long long)seen->bad, (unsigned long long)seen->requests);
+    return to;
+}
+
+/* A canary that was sent back gets more traffic by answering well, or by force. */
+static bool refuse_retreat(struct transition *t)
+{
+    const struct rollout_retreat *r = &t->ret->state.retreat;
+    char why[FOR_MAX], left[UNITS_TEXT_MAX];
+
+    if (r->visit == 0)
+        return false;
+    if (r->probing)
+        refuse(t, "the canary was sent back",
+               "%s; it is being asked again now and goes on by itself when it does well; --force "
+               "promotes it all the same, `sluice rollback %s` ends it",
+               sent_back_for(t, why), t->policy->name);
+    else
+        refuse(t, "the canary was sent back",
+               "%s; it is asked again in %s; --force promotes it all the same, `sluice rollback "
+               "%s` ends it",
+               sent_back_for(t, why), units_duration_text(whole_seconds(r->left_ns), left),
+               t->policy->name);
+    return true;
+}
+
+static bool any_fails(const struct transition *t)
+{
+    const struct analysis_report *r = t->report;
+    bool fails = r->revert || r->retreat || r->crossed || r->hard_down;
+
+    for (size_t i = 0; i < r->count; i++)
+        fails = fails || (r->criteria[i].verdict == VERDICT_FAIL &&
+                          t->policy->analysis.criteria[i].on_fail != ON_FAIL_REPORT);
+    return fails;
+}
+
+static bool refuse_failed(struct transition *t, uint32_t failed)
+{
+    for (size_t i = 0; i < t->report->count; i++) {
+        if ((failed >> i & 1) == 0)
+            continue;
+        refuse(t, "a criterion fails", "%s failed for good; --force promotes it all the same",
+               t->policy->analysis.criteria[i].name);
+        return true;
+    }
+    return false;
+}
+
 /* A criterion that fails, or whose evidence is half way there, is passed only by force. */
 static bool refuse_harm(struct transition *t)
 {
     const struct analysis_report *r = t->report;
-    bool fails = r->revert || r->hard_down;
+    bool fails = any_fails(t);
 
-    for (size_t i = 0; i < r->count; i++)
-        fails = fails || r->criteria[i].verdict == VERDICT_FAIL;
     if (!fails && !r->alarm)
         return false;
+    if (refuse_failed(t, r->failed_rollback | r->failed_pause))
+        return true;
     for (size_t i = 0; i < r->count && !fails; i++) {
         const struct criterion_report *c = &r->criteria[i];
         char share[UNITS_TEXT_MAX];
@@ -135,7 +201,7 @@ static bool refuse_harm(struct transition *t)
 static void promote(struct transition *t, const struct command *c)
 {
     const struct rollout_state *s = &t->ret->state;
-    char weight[UNITS_TEXT_MAX];
+    char weight[UNITS_TEXT_MAX], lasts[UNITS_TEXT_MAX];
 
     if (refuse_final(t, "promote"))
         return;
@@ -149,12 +215,20 @@ static void promote(struct transition *t, const struct command *c)
                t->policy->name);
         return;
     }
-    if (!c->force && refuse_harm(t))
+    if (!c->force && (refuse_retreat(t) || refuse_harm(t)))
         return;
     /* Passing a verdict by force makes it void: the next look would undo the order at once. */
-    if (t->report->revert || t->report->hard_down)
+    if (s->retreat.visit > 0 || any_fails(t))
         t->reset_evidence = true;
-    if (c->full || s->step >= t->policy->step_count) {
+    bool last = s->step >= t->policy->step_count;
+    if (last && !c->full && s->phase != PHASE_BAKING && t->policy->bake.for_ns > 0) {
+        transition_bake(t, CAUSE_COMMAND);
+        accept(t,
+               "baking: %s gets %s of the traffic for %s, then it is promoted; `sluice promote "
+               "%s` again skips that",
+               s->canary_version, percent(s->weight_bp, weight),
+               units_duration_text(t->policy->bake.for_ns, lasts), t->policy->name);
+    } else if (c->full || last) {
         transition_promote(t, CAUSE_COMMAND);
         accept(t, "promoted: %s serves 100%% of the traffic", s->canary_version);
     } else if (s->step == 0) {
@@ -182,20 +256,28 @@ static void pause(struct transition *t, const struct command *c)
                t->policy->name, t->policy->name);
         return;
     }
-    if (s->phase == PHASE_PAUSED && (!c->zero || s->weight_bp == 0)) {
-        refuse(t, "already paused", "%s is paused at %s; `sluice resume %s` goes on",
-               t->policy->name, percent(s->weight_bp, weight), t->policy->name);
+    if (s->phase == PHASE_PAUSED && (!c->zero || s->zeroed)) {
+        refuse(t, "already paused", "%s is paused at %s; `sluice resume %s` goes on%s",
+               t->policy->name, percent(s->weight_bp, weight), t->policy->name,
+               retreat_runs(s) ? "; --weight 0 keeps the canary from being asked again" : "");
         return;
     }
+    bool sent_back = s->retreat.visit > 0;
     transition_pause(t, c->zero, CAUSE_COMMAND);
-    accept(t, "paused at %s; a failed criterion still takes the canary back",
-           percent(s->weight_bp, weight));
+    if (sent_back)
+        accept(t,
+               "paused at 0%%: the canary was sent back and is not asked again before `sluice "
+               "resume %s`",
+               t->policy->name);
+    else
+        accept(t, "paused at %s; a failed criterion still takes the canary back",
+               percent(s->weight_bp, weight));
 }
 
 static void resume(struct transition *t)
 {
     const struct rollout_state *s = &t->ret->state;
-    char at[WHERE_MAX];
+    char at[WHERE_MAX], left[UNITS_TEXT_MAX];
 
     if (refuse_final(t, "resume"))
         return;
@@ -206,13 +288,17 @@ static void resume(struct transition *t)
         return;
     }
     /* From weight 0 back up: not past a criterion that has failed meanwhile. */
-    if (s->zeroed && t->policy->analysis.mode == MODE_ENFORCE &&
-        (t->report->revert || t->report->hard_down)) {
+    if (s->zeroed && s->retreat.visit == 0 && t->policy->analysis.mode == MODE_ENFORCE &&
+        (t->report->revert || t->report->retreat || t->report->hard_down)) {
         refuse_harm(t);
         return;
     }
     transition_resume(t);
-    accept(t, "%s", where(t, at));
+    if (s->retreat.visit > 0)
+        accept(t, "%s; the canary was sent back and is asked again in %s", where(t, at),
+               units_duration_text(whole_seconds(s->retreat.left_ns), left));
+    else
+        accept(t, "%s", where(t, at));
 }
 
 static void approve(struct transition *t)
@@ -252,9 +338,10 @@ static void rollback(struct transition *t)
 
     if (s->phase != PHASE_PROMOTED && refuse_final(t, "roll back"))
         return;
+    bool was_promoted = s->phase == PHASE_PROMOTED;
     transition_rollback(t, CAUSE_COMMAND);
-    accept(t, "rolled back: %s gets no traffic, %s serves", s->canary_version,
-           t->policy->versions[VARIANT_STABLE].version);
+    accept(t, "rolled back: %s gets no traffic, %s serves%s", s->canary_version,
+           t->policy->versions[VARIANT_STABLE].version, was_promoted ? " again" : "");
 }
 
 static void retry(struct transition *t)
