@@ -1,6 +1,7 @@
 /* What a rollout waits for, in a line for people: the half of document.h that is prose. It words
  * what rollout_next found, which is what the core moves by, so the line cannot say otherwise.
  */
+#include <math.h>
 #include <stdio.h>
 
 #include "base/check.h"
@@ -33,31 +34,83 @@ static void add_requests(struct strbuf *b, const struct engine *e, const struct 
     }
     if (n->evidence_missing && !in_sight)
         add(b, "evidence that the limits hold (requests in flight, or too many bad ones)");
-    if (n->no_data && left == 0)
-        for (size_t i = 0; i < e->report.count; i++)
-            if (e->report.criteria[i].verdict == VERDICT_NO_DATA) {
-                snprintf(text, sizeof(text), "data for %.70s",
-                         e->policy->analysis.criteria[i].name);
-                add(b, text);
-                return;
-            }
+    if (n->no_data && left == 0) {
+        uint32_t i = rollout_without_data(e->policy, &e->state, &e->report);
+        if (i >= CRITERIA_MAX)
+            return;
+        snprintf(text, sizeof(text), "data for %.70s", e->policy->analysis.criteria[i].name);
+        add(b, text);
+    }
+}
+
+static const char *seconds(int64_t ns, char to[static UNITS_TEXT_MAX])
+{
+    return units_duration_text((ns + NS_PER_SEC - 1) / NS_PER_SEC * NS_PER_SEC, to);
+}
+
+/* So many requests that go well take the evidence for p1 against z down to where it is cleared. */
+static uint64_t requests_to_clear(const struct engine *e)
+{
+    const struct probe *p = &e->state.retreat.probe;
+    double each = log1p(-p->z) - log1p(-p->p1);
+    double left = (e->report.probe.log_ratio + log(20)) / each;
+
+    return left > 0 && left < 1e9 ? (uint64_t)ceil(left) : 0;
+}
+
+/* "asked again in 24s (visit 2 of 3)" */
+static void add_retreat(struct strbuf *b, const struct engine *e, const struct rollout_next *n)
+{
+    const struct rollout_retreat *r = &e->state.retreat;
+    char left[UNITS_TEXT_MAX], count[COUNT_TEXT_MAX];
+    uint64_t more = n->probing ? requests_to_clear(e) : 0;
+
+    if (n->probing && more > 0)
+        strbuf_addf(b, "being asked again: cleared by about %s more requests that go well",
+                    count_text(more, count));
+    else if (n->probing)
+        strbuf_addf(b, "being asked again: cleared in a moment when it goes on so");
+    else if (n->asked_in_ns == INT64_MAX)
+        strbuf_addf(b, "sent back, and asked again after `sluice resume %s`", e->policy->name);
+    else
+        strbuf_addf(b, "sent back, asked again in %s", seconds(n->asked_in_ns, left));
+    strbuf_addf(b, " (visit %u of %zu)", r->visit + 1, e->policy->analysis.confirm_count + 1);
+}
+
+/* What speaks against the canary, and what would help. */
+static void add_against(struct strbuf *b, const struct engine *e)
+{
+    const struct analysis_report *r = &e->report;
+    uint32_t failed = r->failed_rollback | r->failed_pause;
+
+    for (size_t i = 0; i < r->count && failed != 0; i++)
+        if ((failed >> i & 1) != 0) {
+            strbuf_addf(b, "%.80s failed: `sluice rollback %s`, or `sluice promote --force %s`",
+                        e->policy->analysis.criteria[i].name, e->policy->name, e->policy->name);
+            return;
+        }
+    if (r->stable_degraded && !r->alarm)
+        strbuf_addf(b, "stable to recover: it breaks a limit itself");
+    else
+        strbuf_addf(b, "%.80s to clear: evidence %.1f, at %.1f the canary is taken back",
+                    e->policy->analysis.criteria[r->worst].name, r->log_e, r->threshold);
 }
 
 static void add_progress(struct strbuf *b, const struct engine *e, const struct rollout_next *n)
 {
     char left[UNITS_TEXT_MAX];
 
+    if (n->retreated) {
+        add_retreat(b, e, n);
+        return;
+    }
     if (n->against) {
-        strbuf_addf(b, "%s to clear: evidence %.1f, at %.1f the canary is taken back",
-                    e->policy->analysis.criteria[e->report.worst].name, e->report.log_e,
-                    e->report.threshold);
+        add_against(b, e);
         return;
     }
     add_requests(b, e, n);
-    if (n->hold_left_ns > 0) {
-        int64_t seconds = (n->hold_left_ns + NS_PER_SEC - 1) / NS_PER_SEC;
-        add(b, units_duration_text(seconds * NS_PER_SEC, left));
-    }
+    if (n->hold_left_ns > 0)
+        add(b, seconds(n->hold_left_ns, left));
     if (n->approval && b->len > 0)
         add(b, "an approval");
     if (b->len == 0)
@@ -81,9 +134,17 @@ char *document_next_text(const struct engine *e, const struct rollout_next *n,
         break;
     case PHASE_PAUSED:
         strbuf_addf(&b, "`sluice resume %s`", name);
+        if (n->retreated && n->asked_in_ns != INT64_MAX) {
+            strbuf_addf(&b, "; ");
+            add_retreat(&b, e, n);
+        }
         break;
     case PHASE_AWAITING_APPROVAL:
         strbuf_addf(&b, "`sluice approve %s`", name);
+        if (n->retreated) {
+            strbuf_addf(&b, "; ");
+            add_retreat(&b, e, n);
+        }
         break;
     case PHASE_PROMOTED:
         strbuf_addf(&b, "nothing: %s serves", e->state.canary_version);
@@ -92,13 +153,13 @@ char *document_next_text(const struct engine *e, const struct rollout_next *n,
         strbuf_addf(&b, "another version, or `sluice retry %s`", name);
         break;
     case PHASE_PROGRESSING:
+    case PHASE_BAKING:
         if (e->policy->analysis.mode == MODE_OBSERVE)
             strbuf_addf(&b, "nothing: the mode is observe");
         else
             add_progress(&b, e, n);
         break;
     case PHASE_SMOKE_TESTING:
-    case PHASE_BAKING:
     case PHASE_COUNT:
         break;
     }

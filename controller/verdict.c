@@ -14,12 +14,13 @@ static enum verdict of_criteria(const struct engine *e, json_t *reasons)
 
     for (size_t i = 0; i < e->report.count; i++) {
         const struct policy_criterion *c = &e->policy->analysis.criteria[i];
-        enum verdict v = e->report.criteria[i].verdict;
+        const struct criterion_report *r = &e->report.criteria[i];
+        enum verdict v = r->verdict;
         /* With everything on the canary there is no stable to compare with. */
-        if (v == VERDICT_NO_DATA && c->test == TEST_MAX_INCREASE &&
+        if (v == VERDICT_NO_DATA && c->test != TEST_MAX && !r->frozen &&
             e->state.weight_bp >= WEIGHT_FULL_BP)
             continue;
-        if (v == VERDICT_PASS)
+        if (v == VERDICT_PASS || c->on_fail == ON_FAIL_REPORT)
             continue;
         snprintf(text, sizeof(text), "%s: %s", c->name, verdict_names[v]);
         json_array_append_new(reasons, json_text(text));
@@ -54,6 +55,23 @@ static enum verdict of_evidence(const struct engine *e, json_t *reasons)
     return v;
 }
 
+/* It may have been a burst: neither yes nor no until it has been asked again. */
+static enum verdict of_retreat(const struct engine *e, json_t *reasons)
+{
+    const struct rollout_retreat *r = &e->state.retreat;
+    const char *name = r->probe.criterion < e->policy->analysis.criteria_count
+                           ? e->policy->analysis.criteria[r->probe.criterion].name
+                           : "hard_down";
+    char text[320];
+
+    snprintf(text, sizeof(text),
+             "the canary was sent back because of %.200s, and %s (visit %u of %zu)", name,
+             r->probing ? "is being asked again" : "will be asked again", r->visit + 1,
+             e->policy->analysis.confirm_count + 1);
+    json_array_append_new(reasons, json_text(text));
+    return VERDICT_UNDECIDED;
+}
+
 json_t *verdict_json(const struct engine *e, const json_t *decision, bool *ret_ok)
 {
     enum rollout_phase phase = e->state.phase;
@@ -71,6 +89,8 @@ json_t *verdict_json(const struct engine *e, const json_t *decision, bool *ret_o
         v = VERDICT_NO_DATA;
         json_array_append_new(
             reasons, json_text(phase == PHASE_IDLE ? "there is no canary" : "not started"));
+    } else if (e->state.retreat.visit > 0) {
+        v = of_retreat(e, reasons);
     } else {
         v = of_evidence(e, reasons);
     }

@@ -55,7 +55,7 @@ static void test_rolled_back_on_latency(void **state)
     struct rollout_decision d = tick(&f, &s, &report);
     assert_string_equal(sentence(&f, &d, NULL, false),
                         "rolled back: latency p99 max 500ms: 22.9% of 253 canary requests took "
-                        "longer than 500ms (allowed 1%), evidence 12.0 of 8.3 needed");
+                        "longer than 500ms (58 of them; allowed 1%), evidence 12.0 of 8.3 needed");
 }
 
 static void test_other_sentences(void **state)
