@@ -60,9 +60,9 @@ struct reference;
 struct reference *reference_new(const struct policy *);
 void reference_free(struct reference *); /* may be NULL */
 
-/* Adds a criterion's histogram of stable's times since the start into a zeroed view. Asked for one
- * criterion of each group only: the quantiles of one limit have the same times. */
-typedef void reference_histogram(void *ctx, size_t criterion, struct histogram_view *add_to);
+/* A criterion's histogram of stable's times since the start. Asked for one criterion of each limit
+ * only: its quantiles have the same times. */
+typedef void reference_histogram(void *ctx, size_t criterion, struct histogram_view *ret);
 
 /* Call at least every 10 s; looks every 10 s, beginning with the first call. True when limits
  * changed. A quantile is taken from the shortest time back from now that has 2 / (1 - q) samples

@@ -45,6 +45,29 @@ static void histogram(void *ctx, uint32_t rollout, enum variant variant,
     recorder_histogram(run->recorder, rollout, variant, which, ret);
 }
 
+static void moving_histogram(void *ctx, uint32_t rollout, size_t criterion,
+                             struct histogram_view *ret)
+{
+    struct run *run = ctx;
+
+    recorder_moving_histogram(run->recorder, rollout, criterion, ret);
+}
+
+static void limits(void *ctx, uint32_t rollout, const struct moving_limits *moving)
+{
+    struct run *run = ctx;
+
+    recorder_limits(run->recorder, rollout, moving);
+}
+
+static void values(void *ctx, uint32_t rollout,
+                   void (*take)(void *take_ctx, const struct shift_value *), void *take_ctx)
+{
+    struct run *run = ctx;
+
+    recorder_values(run->recorder, rollout, take, take_ctx);
+}
+
 void run_controller_ports(struct run *run, struct controller_ports *ret)
 {
     *ret = (struct controller_ports){
@@ -53,6 +76,9 @@ void run_controller_ports(struct run *run, struct controller_ports *ret)
         .alarms = alarms,
         .totals = totals,
         .histogram = histogram,
+        .moving_histogram = moving_histogram,
+        .limits = limits,
+        .values = values,
         .ctx = run,
     };
 }

@@ -44,7 +44,7 @@ struct controller_ports {
      * were samples of the criterion, since the start; where their limits go; the values seen since
      * the last call. NULL: no such criterion has data. */
     void (*moving_histogram)(void *ctx, uint32_t rollout, size_t criterion,
-                             struct histogram_view *add_to);
+                             struct histogram_view *ret);
     void (*limits)(void *ctx, uint32_t rollout, const struct moving_limits *);
     void (*values)(void *ctx, uint32_t rollout,
                    void (*take)(void *take_ctx, const struct shift_value *), void *take_ctx);

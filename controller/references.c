@@ -21,11 +21,11 @@ struct looking {
     uint32_t rollout;
 };
 
-static void histogram(void *ctx, size_t criterion, struct histogram_view *add_to)
+static void histogram(void *ctx, size_t criterion, struct histogram_view *ret)
 {
     const struct looking *l = ctx;
 
-    l->ports->moving_histogram(l->ports->ctx, l->rollout, criterion, add_to);
+    l->ports->moving_histogram(l->ports->ctx, l->rollout, criterion, ret);
 }
 
 void references_observe(struct reference *reference, const struct controller_ports *ports,
