@@ -2,6 +2,7 @@
  * flight counts when it ends, so that the share stays one of whole requests. */
 #include "analysis/window_method.h"
 
+#include <math.h>
 #include <string.h>
 
 void window_method_init(struct window_method *w)
@@ -14,14 +15,26 @@ static void add(struct window_method *w, size_t criterion, const struct slot_del
 {
     for (int v = 0; v < VARIANT_COUNT; v++) {
         const struct slot_counts *c = &d->variants[v];
-        w->ended[v] += (int64_t)c->settled - (int64_t)c->excluded[criterion];
+        w->began[v] += c->dispatched;
+        w->ended[v] += c->settled;
+        w->excluded[v] += c->excluded[criterion];
         w->bad[v] += (int64_t)c->bad[criterion] - c->overdue[criterion];
     }
 }
 
+static double samples(const struct window_method *w, int v)
+{
+    double began = (double)w->began[v], ended = (double)w->ended[v];
+    double excluded = (double)w->excluded[v];
+    double all =
+        excluded <= began && began > 0 ? ended * (began - excluded) / began : ended - excluded;
+
+    return fmax(all, (double)w->bad[v]);
+}
+
 static bool is_enough(const struct window_method *w, const struct policy_criterion *c, int v)
 {
-    return w->ended[v] > 0 && (uint64_t)w->ended[v] >= c->window_min_requests;
+    return samples(w, v) > 0 && samples(w, v) >= (double)c->window_min_requests;
 }
 
 static bool is_over(const struct window_method *w, const struct policy_criterion *c)
@@ -40,13 +53,13 @@ static void end_window(struct window_method *w, const struct policy_criterion *c
 
     if (enough) {
         for (int v = 0; v < VARIANT_COUNT; v++)
-            w->last[v] = w->ended[v] > 0 ? (double)w->bad[v] / (double)w->ended[v] : -1;
+            w->last[v] = samples(w, v) > 0 ? (double)w->bad[v] / samples(w, v) : -1;
         w->windows++;
         w->fails_in_a_row = is_over(w, c) ? w->fails_in_a_row + 1 : 0;
         w->failed = w->failed || w->fails_in_a_row >= c->window_consecutive;
     }
     for (int v = 0; v < VARIANT_COUNT; v++)
-        w->ended[v] = w->bad[v] = 0;
+        w->began[v] = w->ended[v] = w->excluded[v] = w->bad[v] = 0;
 }
 
 void window_method_observe(struct window_method *w, const struct policy_analysis *a,

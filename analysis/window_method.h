@@ -16,9 +16,12 @@
 #include "policies/policy.h"
 
 struct window_method {
-    int64_t end_ns;                                   /* of the window that runs; 0: none yet */
-    int64_t ended[VARIANT_COUNT], bad[VARIANT_COUNT]; /* in it */
-    uint64_t windows;                                 /* that had enough requests */
+    int64_t end_ns; /* of the window that runs; 0: none yet */
+    /* In it. Requests that are no sample are known as such when they begin or when they end, so the
+     * samples among those that ended are taken to be as many as among those that began. */
+    int64_t began[VARIANT_COUNT], ended[VARIANT_COUNT], excluded[VARIANT_COUNT];
+    int64_t bad[VARIANT_COUNT];
+    uint64_t windows;           /* that had enough requests */
     uint32_t fails_in_a_row;    /* a window with too few is no data: it breaks no run */
     bool failed;                /* for good */
     double last[VARIANT_COUNT]; /* share of the last window that had enough; -1: none */

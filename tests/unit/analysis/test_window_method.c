@@ -146,6 +146,25 @@ static void test_windows_do_not_depend_on_looks(void **state)
     observation_deinit(&seldom.o);
 }
 
+/* One request in ten is asked about (`where`), answers take half a minute, and the weight rises:
+ * ten times as many begin as end. */
+static void test_others_in_flight_are_no_samples(void **state)
+{
+    struct world w;
+    (void)state;
+    begin(&w, error_rate);
+    look(&w);
+    w.now_ns += NS_PER_MIN;
+    counts(&w, VARIANT_CANARY)->dispatched = 10000;
+    counts(&w, VARIANT_CANARY)->excluded[0] = 9000;
+    counts(&w, VARIANT_CANARY)->settled = 1000;
+    counts(&w, VARIANT_CANARY)->bad[0] = 1;
+    look(&w);
+    assert_int_equal(w.w.windows, 1);
+    assert_true(w.w.last[VARIANT_CANARY] == 0.01);
+    observation_deinit(&w.o);
+}
+
 static void test_relative_limits_need_both(void **state)
 {
     struct world w;
@@ -177,6 +196,7 @@ int main(void)
         cmocka_unit_test(test_so_many_in_a_row_fail),
         cmocka_unit_test(test_requests_count_where_they_end),
         cmocka_unit_test(test_windows_do_not_depend_on_looks),
+        cmocka_unit_test(test_others_in_flight_are_no_samples),
         cmocka_unit_test(test_relative_limits_need_both),
     };
     return cmocka_run_group_tests_name("window_method", tests, NULL, NULL);
