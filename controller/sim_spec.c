@@ -404,8 +404,9 @@ static void read_root(struct sim_spec *s, struct yaml_node *root, struct diagnos
     struct error error = {.code = 0};
 
     if (root == NULL || root->kind != YAML_MAP) {
-        struct source_pos at = root == NULL ? (struct source_pos){.file = NULL} : root->at;
-        diagnostics_addf(d, at, NULL, "a world is a mapping of rps, stable, canary and shared");
+        struct source_pos nowhere = {.file = NULL};
+        diagnostics_addf(d, root == NULL ? nowhere : root->at, NULL,
+                         "a world is a mapping of rps, stable, canary and shared");
         return;
     }
     for (struct yaml_node *n = root->first; n != NULL; n = n->next) {
