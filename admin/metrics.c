@@ -14,6 +14,7 @@
 
 #include "admin/metrics_process.h"
 #include "admin/prometheus.h"
+#include "analysis/analysis.h"
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -309,6 +310,11 @@ enum gauge {
     GAUGE_DECISIONS,
     GAUGE_ROLLBACKS,
     GAUGE_PROMOTIONS,
+    GAUGE_RETREATS,
+    GAUGE_CLEARANCES,
+    GAUGE_PLACEBO,
+    GAUGE_BURST,
+    GAUGE_DEGRADED,
     GAUGE_COUNT
 };
 
@@ -325,6 +331,17 @@ static const struct {
     [GAUGE_DECISIONS] = {"sluice_decisions_total", "counter", "Decisions taken."},
     [GAUGE_ROLLBACKS] = {"sluice_rollbacks_total", "counter", "Canaries taken back."},
     [GAUGE_PROMOTIONS] = {"sluice_promotions_total", "counter", "Canaries promoted."},
+    [GAUGE_RETREATS] = {"sluice_canary_retreats_total", "counter",
+                        "How often a canary was sent back to weight 0, to be asked again."},
+    [GAUGE_CLEARANCES] = {"sluice_canary_cleared_total", "counter",
+                          "How often it was found well then and went on."},
+    [GAUGE_PLACEBO] = {"sluice_placebo_sent_back_total", "counter",
+                       "How often the test that sends canaries back would have done so to stable "
+                       "itself: its failures come in bursts."},
+    [GAUGE_BURST] = {"sluice_stable_longest_burst_seconds", "gauge",
+                     "The longest burst of stable's failures so far."},
+    [GAUGE_DEGRADED] = {"sluice_stable_degraded", "gauge",
+                        "1 while stable itself breaks an absolute limit."},
 };
 
 static double gauge_value(const struct controller_gauges *g, enum gauge which)
@@ -344,6 +361,16 @@ static double gauge_value(const struct controller_gauges *g, enum gauge which)
         return (double)g->rollbacks;
     case GAUGE_PROMOTIONS:
         return (double)g->promotions;
+    case GAUGE_RETREATS:
+        return (double)g->retreats;
+    case GAUGE_CLEARANCES:
+        return (double)g->clearances;
+    case GAUGE_PLACEBO:
+        return (double)g->report->placebo.sent_back;
+    case GAUGE_BURST:
+        return (double)g->report->placebo.longest_burst_ns / (double)NS_PER_SEC;
+    case GAUGE_DEGRADED:
+        return g->report->stable_degraded;
     case GAUGE_COUNT:
         break;
     }
@@ -365,6 +392,28 @@ static void add_gauges(struct metrics *m)
     }
 }
 
+/* Below zero it speaks for the canary, which is no more than nothing against it. */
+static void add_criteria(struct metrics *m)
+{
+    struct controller_gauges g;
+
+    prometheus_family(&m->p, "sluice_criterion_evidence_ratio", "gauge",
+                      "A criterion's evidence against the canary, of what would do by itself: 1 "
+                      "sends it back.");
+    for (size_t i = 0; i < m->ports->set->count; i++) {
+        const struct policy *policy = policy_at(m, i);
+        m->ports->gauges(m->ports->ctx, i, &g);
+        for (size_t c = 0; g.canary != NULL && c < g.report->count; c++) {
+            const struct criterion_report *r = &g.report->criteria[c];
+            if (policy->analysis.criteria[c].method == METHOD_SEQUENTIAL)
+                prometheus_f64(&m->p, "",
+                               PROMETHEUS_LABELS({"rollout", policy->name},
+                                                 {"criterion", policy->analysis.criteria[c].name}),
+                               r->log_e > 0 ? r->log_e / r->threshold : 0);
+        }
+    }
+}
+
 void metrics_render(struct metrics *m, struct strbuf *out)
 {
     m->p = (struct prometheus){.out = out};
@@ -377,5 +426,6 @@ void metrics_render(struct metrics *m, struct strbuf *out)
     add_weights(m);
     add_phases(m);
     add_gauges(m);
+    add_criteria(m);
     metrics_process(&m->p, m->ports);
 }

@@ -10,24 +10,16 @@
 #include "base/units.h"
 #include "cli/member.h"
 #include "cli/output.h"
+#include "cli/status_page.h"
 
-enum { BAR_WIDTH = 10, CELL_TEXT_MAX = 96 };
+enum { BAR_WIDTH = 10 };
 
-/* Evidence so far below the threshold that it is no number anyone reads (docs/api.md). */
-static const double evidence_floor = -1e8;
-
-struct page {
-    const json_t *doc;
-    struct strbuf *out;
-    bool colours;
-};
-
-static void add(struct page *p, enum colour colour, const char *text)
+static void add(struct status_page *p, enum colour colour, const char *text)
 {
     output_add(p->out, p->colours, colour, str_from(text));
 }
 
-static const char *or_dash(const char *text)
+const char *status_or_dash(const char *text)
 {
     return text[0] == '\0' ? "-" : text;
 }
@@ -40,7 +32,7 @@ static char *seconds_text(double seconds, char to[static UNITS_TEXT_MAX])
     return units_duration_text((int64_t)(rounded + 0.5) * NS_PER_SEC, to);
 }
 
-static char *ms_text(double ms, char to[static UNITS_TEXT_MAX])
+char *status_ms_text(double ms, char to[static UNITS_TEXT_MAX])
 {
     if (ms < 0 || ms > 1e12) {
         str_copy(to, UNITS_TEXT_MAX, STR("-"));
@@ -58,7 +50,7 @@ static char *ms_text(double ms, char to[static UNITS_TEXT_MAX])
 }
 
 /* Three digits: more would claim what nobody measured. */
-static char *share_text(double share, char to[static UNITS_TEXT_MAX])
+char *status_share_text(double share, char to[static UNITS_TEXT_MAX])
 {
     char digits[UNITS_TEXT_MAX];
 
@@ -83,23 +75,16 @@ static enum colour phase_colour(const char *phase)
     return COLOUR_NONE;
 }
 
-static enum colour verdict_colour(const char *verdict)
-{
-    return strcmp(verdict, "pass") == 0   ? COLOUR_GREEN
-           : strcmp(verdict, "fail") == 0 ? COLOUR_RED
-                                          : COLOUR_YELLOW;
-}
-
 /* --- header and plan --- */
 
-static void add_header(struct page *p)
+static void add_header(struct status_page *p)
 {
     const char *canary = member_text(p->doc, "canary"), *phase = member_text(p->doc, "phase");
     double step = member_number(p->doc, "step", 0);
 
     add(p, COLOUR_BOLD, member_text(p->doc, "rollout"));
     strbuf_add(p->out, STR("  "));
-    add(p, phase_colour(phase), or_dash(phase));
+    add(p, phase_colour(phase), status_or_dash(phase));
     if (step > 0)
         strbuf_addf(p->out, "  step %.0f of %.0f", step, member_number(p->doc, "steps", 0));
     if (canary[0] != '\0')
@@ -109,7 +94,7 @@ static void add_header(struct page *p)
     if (member_true(p->doc, "frozen"))
         add(p, COLOUR_YELLOW, "  frozen: no step up");
     strbuf_add(p->out, STR("\n  stable "));
-    add(p, COLOUR_NONE, or_dash(member_text(p->doc, "stable")));
+    add(p, COLOUR_NONE, status_or_dash(member_text(p->doc, "stable")));
     strbuf_add(p->out, STR(", canary "));
     add(p, COLOUR_NONE, canary[0] == '\0' ? "none" : canary);
     if (member_text(p->doc, "serving")[0] != '\0') {
@@ -119,7 +104,7 @@ static void add_header(struct page *p)
     strbuf_add_char(p->out, '\n');
 }
 
-static void add_bar(struct page *p)
+static void add_bar(struct status_page *p)
 {
     double held = member_number(p->doc, "held_seconds", 0);
     double hold = member_number(p->doc, "hold_seconds", 0);
@@ -133,7 +118,7 @@ static void add_bar(struct page *p)
 }
 
 /* "✓ 10% ─ ▸ 25% ███░░░░░░░ 3m of 10m ─ 50% ─ 100%" */
-static void add_plan(struct page *p)
+static void add_plan(struct status_page *p)
 {
     const json_t *plan = member_get(p->doc, "plan"), *step;
     const char *phase = member_text(p->doc, "phase");
@@ -164,7 +149,7 @@ static void add_plan(struct page *p)
 }
 
 /* "to 25%: 812 more requests and 4m" */
-static void add_next(struct page *p)
+static void add_next(struct status_page *p)
 {
     const char *text = member_text(p->doc, "next.text"),
                *action = member_text(p->doc, "next.action");
@@ -174,14 +159,43 @@ static void add_next(struct page *p)
     strbuf_add(p->out, STR("  next  "));
     if (strcmp(action, "step") == 0)
         strbuf_addf(p->out, "to %.6g%%: ", member_number(p->doc, "next.weight", 0));
+    else if (strcmp(action, "bake") == 0)
+        strbuf_add(p->out, STR("bake: "));
     else if (strcmp(action, "promote") == 0)
         strbuf_add(p->out, STR("promotion: "));
     add(p, COLOUR_NONE, text);
     strbuf_add_char(p->out, '\n');
 }
 
+/* "  sent back  visit 2 of 3; asked again in 24s (first: 9 of 47 requests failed)" */
+static void add_retreat(struct status_page *p)
+{
+    const json_t *r = member_get(p->doc, "retreat"), *seen = member_get(r, "seen"), *one;
+    char time[UNITS_TEXT_MAX];
+    size_t i;
+
+    if (!json_is_object(r))
+        return;
+    strbuf_add(p->out, STR("  "));
+    add(p, COLOUR_RED, "sent back");
+    strbuf_addf(p->out, "  found bad on %.0f of %.0f visits", member_number(r, "visit", 0),
+                member_number(r, "visits", 0));
+    json_array_foreach(seen, i, one)
+    {
+        strbuf_addf(p->out, "%s%.0f of %.0f bad", i == 0 ? " (" : ", ",
+                    member_number(one, "bad", 0), member_number(one, "requests", 0));
+    }
+    strbuf_add(p->out, i > 0 ? STR(")") : STR(""));
+    if (member_true(r, "probing"))
+        strbuf_addf(p->out, "; is asked again now");
+    else
+        strbuf_addf(p->out, "; is asked again in %s",
+                    seconds_text(member_number(r, "asked_in_seconds", 0), time));
+    strbuf_addf(p->out, ", and was at %.6g%%\n", member_number(r, "weight_before", 0));
+}
+
 /* Decided: nothing more is asked of the canary, and nothing more threatens it. */
-static bool is_over(const struct page *p)
+bool status_is_over(const struct status_page *p)
 {
     const char *phase = member_text(p->doc, "phase");
 
@@ -189,7 +203,7 @@ static bool is_over(const struct page *p)
 }
 
 /* Only while it fails without a break: otherwise there is nothing to see. */
-static void add_hard_down(struct page *p)
+static void add_hard_down(struct status_page *p)
 {
     char time[UNITS_TEXT_MAX];
     double failures = member_number(p->doc, "hard_down.failures", 0);
@@ -202,126 +216,15 @@ static void add_hard_down(struct page *p)
     add(p, COLOUR_RED, " failures in a row");
     strbuf_addf(p->out, " over %s",
                 seconds_text(member_number(p->doc, "hard_down.seconds", 0), time));
-    if (!is_over(p))
+    if (!status_is_over(p))
         strbuf_addf(p->out, "; from %.0f on it may be taken back at once",
                     member_number(p->doc, "hard_down.limit", 0));
     strbuf_add_char(p->out, '\n');
 }
 
-/* --- criteria --- */
-
-static char *share_or_dash(const json_t *o, const char *key, char to[static UNITS_TEXT_MAX])
-{
-    double value = member_number(o, key, -1);
-
-    if (value < 0 || value > 1)
-        str_copy(to, UNITS_TEXT_MAX, STR("-"));
-    else
-        share_text(value, to);
-    return to;
-}
-
-/* "0.21% (0.05% to 0.6%)"; for latency "412ms, 0.4% over (0.1% to 1.2%)". */
-static void value_cell(struct table *t, const json_t *o, const char *observed_key,
-                       enum colour colour)
-{
-    char value[UNITS_TEXT_MAX], lower[UNITS_TEXT_MAX], upper[UNITS_TEXT_MAX];
-    char observed[UNITS_TEXT_MAX] = "", bounds[CELL_TEXT_MAX] = "";
-    bool latency = member_has_number(o, observed_key);
-
-    share_or_dash(o, "value", value);
-    if (strcmp(value, "-") == 0) {
-        table_cell(t, COLOUR_NONE, "-");
-        return;
-    }
-    if (member_has_number(o, "lower") && member_has_number(o, "upper"))
-        snprintf(bounds, sizeof(bounds), " (%s to %s)", share_or_dash(o, "lower", lower),
-                 share_or_dash(o, "upper", upper));
-    if (latency)
-        table_cell(t, colour, "%s, %s over%s",
-                   ms_text(member_number(o, observed_key, -1), observed), value, bounds);
-    else
-        table_cell(t, colour, "%s%s", value, bounds);
-}
-
-static void limit_cell(struct table *t, const json_t *c)
-{
-    char text[UNITS_TEXT_MAX];
-
-    if (member_has_number(c, "limit_ms"))
-        table_cell(t, COLOUR_NONE, "%s", ms_text(member_number(c, "limit_ms", -1), text));
-    else if (strcmp(member_text(c, "test"), "max_increase") == 0)
-        table_cell(t, COLOUR_NONE, "+%s", share_or_dash(c, "limit", text));
-    else
-        table_cell(t, COLOUR_NONE, "%s", share_or_dash(c, "limit", text));
-}
-
-static void evidence_cell(struct table *t, const json_t *c)
-{
-    double evidence = member_number(c, "evidence", -1e9);
-    double threshold = member_number(c, "threshold", 0);
-
-    if (!member_has_number(c, "threshold"))
-        table_cell(t, COLOUR_NONE, "-");
-    else if (evidence <= evidence_floor)
-        table_cell(t, COLOUR_NONE, "none of %.1f", threshold);
-    else
-        table_cell(t, evidence >= threshold ? COLOUR_RED : COLOUR_NONE, "%.1f of %.1f", evidence,
-                   threshold);
-}
-
-/* What is still missing to say that the canary keeps the limit. */
-static void no_harm_cell(const struct page *p, struct table *t, const json_t *c)
-{
-    char more[COUNT_TEXT_MAX];
-
-    if (!member_has_number(c, "no_harm"))
-        table_cell(t, COLOUR_NONE, "-");
-    else if (member_number(c, "no_harm", 0) >= member_number(c, "no_harm_threshold", 0))
-        table_cell(t, COLOUR_GREEN, "shown");
-    else if (is_over(p))
-        table_cell(t, COLOUR_NONE, "not shown");
-    else if (member_has_number(c, "requests_more"))
-        table_cell(t, COLOUR_NONE, "%s more",
-                   output_count(member_number(c, "requests_more", 0), more));
-    else
-        table_cell(t, COLOUR_NONE, "not yet");
-}
-
-static void add_criteria(struct page *p)
-{
-    static const char *const headings[] = {"criterion", "verdict",  "canary",   "stable",
-                                           "limit",     "requests", "evidence", "no harm"};
-    static const enum align aligns[] = {ALIGN_LEFT,  ALIGN_LEFT,  ALIGN_LEFT,  ALIGN_LEFT,
-                                        ALIGN_RIGHT, ALIGN_RIGHT, ALIGN_RIGHT, ALIGN_RIGHT};
-    const json_t *criteria = member_get(p->doc, "criteria"), *c;
-    char requests[COUNT_TEXT_MAX];
-    size_t i;
-
-    if (json_array_size(criteria) == 0 || member_text(p->doc, "canary")[0] == '\0')
-        return;
-    struct table *t = table_new(headings, aligns, 8);
-    json_array_foreach(criteria, i, c)
-    {
-        const char *verdict = member_text(c, "verdict");
-        bool failed = strcmp(verdict, "fail") == 0;
-        table_cell(t, COLOUR_NONE, "%s", or_dash(member_text(c, "name")));
-        table_cell(t, verdict_colour(verdict), "%s", or_dash(verdict));
-        value_cell(t, c, "observed_ms", failed ? COLOUR_RED : COLOUR_NONE);
-        value_cell(t, member_get(c, "stable"), "observed_ms", COLOUR_NONE);
-        limit_cell(t, c);
-        table_cell(t, COLOUR_NONE, "%s", output_count(member_number(c, "requests", 0), requests));
-        evidence_cell(t, c);
-        no_harm_cell(p, t, c);
-    }
-    strbuf_add_char(p->out, '\n');
-    table_print(t, p->out, p->colours, 2);
-    table_free(t);
-}
-
 /* --- traffic --- */
 
-static void traffic_row(struct page *p, struct table *t, const char *variant)
+static void traffic_row(struct status_page *p, struct table *t, const char *variant)
 {
     static const char *const quantiles[] = {"latency_ms.p50", "latency_ms.p90", "latency_ms.p99"};
     char path[64], count[COUNT_TEXT_MAX], share[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
@@ -332,7 +235,7 @@ static void traffic_row(struct page *p, struct table *t, const char *variant)
     if (v == NULL)
         return;
     table_cell(t, COLOUR_NONE, "%s", variant);
-    table_cell(t, COLOUR_NONE, "%s", or_dash(member_text(v, "version")));
+    table_cell(t, COLOUR_NONE, "%s", status_or_dash(member_text(v, "version")));
     table_cell(t, COLOUR_NONE, "%s", output_count(requests, count));
     if (member_has_number(v, "requests_per_second"))
         table_cell(t, COLOUR_NONE, "%.1f", member_number(v, "requests_per_second", 0));
@@ -340,11 +243,11 @@ static void traffic_row(struct page *p, struct table *t, const char *variant)
         table_cell(t, COLOUR_NONE, "-");
     if (errors > 0 && requests > 0)
         table_cell(t, COLOUR_RED, "%s (%s)", output_count(errors, count),
-                   share_text(errors > requests ? 1 : errors / requests, share));
+                   status_share_text(errors > requests ? 1 : errors / requests, share));
     else
         table_cell(t, COLOUR_NONE, "%s", output_count(errors, count));
     for (size_t i = 0; i < 3; i++)
-        table_cell(t, COLOUR_NONE, "%s", ms_text(member_number(v, quantiles[i], -1), time));
+        table_cell(t, COLOUR_NONE, "%s", status_ms_text(member_number(v, quantiles[i], -1), time));
 }
 
 /* "40 5xx, 3 connect": how first attempts ended that did not end well. */
@@ -363,7 +266,7 @@ static void add_outcomes(const json_t *variant, struct strbuf *note)
 
 /* "  canary: 40 5xx; 3 retries, 12 shielded by stable; first token p50 120ms, p95 400ms": what most
  * traffic has none of, and then there is no line. */
-static void add_traffic_note(struct page *p, const char *variant)
+static void add_traffic_note(struct status_page *p, const char *variant)
 {
     static const struct {
         const char *key, *text;
@@ -389,14 +292,14 @@ static void add_traffic_note(struct page *p, const char *variant)
     }
     if (member_has_number(v, "first_token_ms.p50"))
         strbuf_addf(&note, "%sfirst token p50 %s, p95 %s", note.len > 0 ? "; " : "",
-                    ms_text(member_number(v, "first_token_ms.p50", -1), p50),
-                    ms_text(member_number(v, "first_token_ms.p95", -1), p95));
+                    status_ms_text(member_number(v, "first_token_ms.p50", -1), p50),
+                    status_ms_text(member_number(v, "first_token_ms.p95", -1), p95));
     if (note.len > 0)
         strbuf_addf(p->out, "  %s: %s\n", variant, strbuf_cstr(&note));
     strbuf_deinit(&note);
 }
 
-static void add_traffic(struct page *p)
+static void add_traffic(struct status_page *p)
 {
     static const char *const headings[] = {"traffic", "version", "requests", "req/s",
                                            "errors",  "p50",     "p90",      "p99"};
@@ -417,7 +320,7 @@ static void add_traffic(struct page *p)
 
 /* --- problems and the last decision --- */
 
-static void add_problems(struct page *p)
+static void add_problems(struct status_page *p)
 {
     const json_t *problems = member_get(p->doc, "problems"), *one;
     size_t i;
@@ -434,7 +337,7 @@ static void add_problems(struct page *p)
     }
 }
 
-static void add_decision(struct page *p)
+static void add_decision(struct status_page *p)
 {
     const json_t *decision = member_get(p->doc, "decision");
     const char *time = member_text(decision, "time"), *event = member_text(decision, "type");
@@ -458,13 +361,14 @@ static void add_decision(struct page *p)
 
 void status_render(const json_t *document, bool colours, struct strbuf *out)
 {
-    struct page p = {.doc = document, .out = out, .colours = colours};
+    struct status_page p = {.doc = document, .out = out, .colours = colours};
 
     add_header(&p);
     add_plan(&p);
     add_next(&p);
+    add_retreat(&p);
     add_hard_down(&p);
-    add_criteria(&p);
+    status_criteria(&p);
     add_traffic(&p);
     add_problems(&p);
     add_decision(&p);
@@ -483,13 +387,13 @@ void status_render_list(const json_t *documents, bool colours, struct strbuf *ou
     json_array_foreach(documents, i, d)
     {
         const char *phase = member_text(d, "phase");
-        table_cell(t, COLOUR_BOLD, "%s", or_dash(member_text(d, "rollout")));
-        table_cell(t, phase_colour(phase), "%s", or_dash(phase));
+        table_cell(t, COLOUR_BOLD, "%s", status_or_dash(member_text(d, "rollout")));
+        table_cell(t, phase_colour(phase), "%s", status_or_dash(phase));
         table_cell(t, COLOUR_NONE, "%.0f/%.0f", member_number(d, "step", 0),
                    member_number(d, "steps", 0));
         table_cell(t, COLOUR_NONE, "%.6g%%", member_number(d, "weight", 0));
-        table_cell(t, COLOUR_NONE, "%s", or_dash(member_text(d, "stable")));
-        table_cell(t, COLOUR_NONE, "%s", or_dash(member_text(d, "canary")));
+        table_cell(t, COLOUR_NONE, "%s", status_or_dash(member_text(d, "stable")));
+        table_cell(t, COLOUR_NONE, "%s", status_or_dash(member_text(d, "canary")));
         table_cell(t, COLOUR_NONE, "%s", member_text(d, "next.text"));
     }
     if (json_array_size(documents) == 0)

@@ -49,7 +49,7 @@ struct rollout {
     struct rate_sample samples[RATE_SAMPLES]; /* ring, the newest at sample_count - 1 */
     uint64_t sample_count;
     int64_t started_wall_ns;
-    uint64_t rollbacks, promotions, decisions;
+    uint64_t rollbacks, promotions, decisions, retreats, clearances;
     json_t *last_decision;
     bool unkept, store_fails;
     /* during its look: */
@@ -82,13 +82,21 @@ static void port_set_weight(void *ctx, uint32_t epoch, uint32_t weight_bp)
     ports->set_weight(ports->ctx, r->index, epoch, weight_bp);
 }
 
-static void fill_latency(const struct rollout *r, struct histogram_view views[VARIANT_COUNT],
+enum { TIME_VIEWS = 2 * VARIANT_COUNT }; /* latency and first token; too large for the stack */
+
+static void fill_latency(const struct rollout *r, struct histogram_view views[TIME_VIEWS],
                          struct evidence_latency *ret)
 {
+    const struct controller_ports *ports = &r->controller->ports;
+    struct histogram_view *first_token = views + VARIANT_COUNT;
+
     for (int v = 0; v < VARIANT_COUNT; v++) {
-        step_traffic_latency(&r->step, &r->controller->ports, r->index, (enum variant)v, &views[v]);
+        step_traffic_latency(&r->step, ports, r->index, (enum variant)v, &views[v]);
+        step_traffic_first_token(&r->step, ports, r->index, (enum variant)v, &first_token[v]);
         ret->variants[v] = &views[v];
+        ret->first_token[v] = &first_token[v];
     }
+    ret->limits = r->reference == NULL ? NULL : reference_limits(r->reference);
 }
 
 static struct decision_record *record_of(struct rollout *r, const struct rollout_decision *d)
@@ -97,7 +105,7 @@ static struct decision_record *record_of(struct rollout *r, const struct rollout
 
     if (r->record != NULL)
         return r->record;
-    struct histogram_view *views = xcalloc(VARIANT_COUNT, sizeof(*views));
+    struct histogram_view *views = xcalloc(TIME_VIEWS, sizeof(*views));
     struct decision_facts facts = {
         .policy = r->engine.policy,
         .decision = d,
@@ -167,6 +175,8 @@ static void port_event(void *ctx, const struct rollout_decision *d)
     r->decisions++;
     r->rollbacks += d->event == EVENT_ROLLED_BACK;
     r->promotions += d->event == EVENT_PROMOTED;
+    r->retreats += d->event == EVENT_RETREATED;
+    r->clearances += d->event == EVENT_CLEARED;
     if (d->event == EVENT_STARTED)
         r->started_wall_ns = record->wall_ns;
     if (d->event == EVENT_STARTED || d->event == EVENT_RESTARTED)
@@ -427,18 +437,14 @@ size_t controller_count(const struct controller *c)
 static json_t *document_of(const struct rollout *r)
 {
     const struct controller *c = r->controller;
-    struct histogram_view *views = xcalloc((size_t)2 * VARIANT_COUNT, sizeof(*views));
-    struct histogram_view *first_token = views + VARIANT_COUNT;
+    struct histogram_view *views = xcalloc(TIME_VIEWS, sizeof(*views));
     struct document_source src = {
         .engine = &r->engine, .started_wall_ns = r->started_wall_ns, .decision = r->last_decision};
 
     step_traffic_totals(&r->step, &c->ports, r->index, &src.step);
     fill_latency(r, views, &src.latency);
-    for (int v = 0; v < VARIANT_COUNT; v++) {
-        step_traffic_first_token(&r->step, &c->ports, r->index, (enum variant)v, &first_token[v]);
-        src.first_token[v] = &first_token[v];
+    for (int v = 0; v < VARIANT_COUNT; v++)
         src.rate[v] = rate(r, (enum variant)v);
-    }
     json_t *document = document_new(&src);
     free(views);
     return document;
@@ -500,6 +506,9 @@ void controller_gauges(const struct controller *c, size_t index, struct controll
         .decisions = r->decisions,
         .log_e = r->engine.report.log_e,
         .threshold = r->engine.report.threshold,
+        .retreats = r->retreats,
+        .clearances = r->clearances,
+        .report = &r->engine.report,
     };
 }
 

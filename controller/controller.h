@@ -87,8 +87,9 @@ const struct rollout_state *controller_state(const struct controller *, size_t i
 struct controller_gauges {
     const char *rollout, *stable, *canary, *phase; /* canary NULL: none */
     uint32_t weight_bp, step, steps;
-    uint64_t rollbacks, promotions, decisions;
+    uint64_t rollbacks, promotions, decisions, retreats, clearances;
     double log_e, threshold;
+    const struct analysis_report *report; /* until the next tick or command */
 };
 void controller_gauges(const struct controller *, size_t index, struct controller_gauges *ret);
 int64_t controller_tick_late_ns(const struct controller *); /* worst lateness of a tick so far */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "analysis/outcome.h"
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/units.h"
 
@@ -13,47 +14,9 @@ static const char *const approval_names[APPROVAL_COUNT] = {
 static const char *const action_names[] = {
     [NEXT_NONE] = "none", [NEXT_STEP] = "step", [NEXT_BAKE] = "bake", [NEXT_PROMOTE] = "promote"};
 
-/* A step without any request for so long deserves a sentence. */
-#define SILENCE_NS (60 * NS_PER_SEC)
-
 static json_t *count(uint64_t n)
 {
     return n > INT64_MAX ? json_null() : json_integer((json_int_t)n);
-}
-
-/* --- problems --------------------------------------------------------------------------------- */
-
-static void add_problem(json_t *problems, const char *text)
-{
-    json_array_append_new(problems, json_text(text));
-}
-
-static json_t *problems(const struct engine *e)
-{
-    const struct policy *policy = e->policy;
-    const struct rollout_state *s = &e->state;
-    json_t *all = json_array();
-    char text[256], time[UNITS_TEXT_MAX];
-
-    if (policy_has_canary(policy) && rollout_canary(policy) == NULL) {
-        snprintf(text, sizeof(text),
-                 "the canary's version is stable's, %.100s: nothing to roll out",
-                 policy->versions[VARIANT_CANARY].version);
-        add_problem(all, text);
-    }
-    if (s->phase == PHASE_PROGRESSING && e->report.step_requests == 0 && s->held_ns >= SILENCE_NS) {
-        snprintf(text, sizeof(text), "no request has reached the canary in this step, for %s",
-                 units_duration_text(s->held_ns / NS_PER_SEC * NS_PER_SEC, time));
-        add_problem(all, text);
-    }
-    if (s->undecided && s->phase != PHASE_ROLLED_BACK && s->phase != PHASE_PROMOTED) {
-        snprintf(text, sizeof(text), "max_hold (%s) is over and the step is undecided",
-                 units_duration_text(policy->analysis.max_hold_ns, time));
-        add_problem(all, text);
-    }
-    if (e->owed)
-        add_problem(all, "the store does not take the present state; the log says why");
-    return all;
 }
 
 /* --- next ------------------------------------------------------------------------------------- */
@@ -136,7 +99,7 @@ static json_t *traffic(const struct document_source *src, enum variant v)
     json_object_set_new(o, "errors", count(errors));
     json_object_set_new(o, "outcomes", outcomes);
     json_object_set_new(o, "latency_ms", latency);
-    json_object_set_new(o, "first_token_ms", first_token(src->first_token[v]));
+    json_object_set_new(o, "first_token_ms", first_token(src->latency.first_token[v]));
     json_object_set_new(o, "retries", count(totals->retries));
     json_object_set_new(o, "shielded",
                         count(v == VARIANT_CANARY ? src->step.results[RESULT_SHIELDED] : 0));
@@ -181,7 +144,7 @@ static void add_place(json_t *o, const struct engine *e)
     json_object_set_new(o, "mode",
                         json_text(policy->analysis.mode == MODE_OBSERVE ? "observe" : "enforce"));
     json_object_set_new(o, "frozen", json_false());
-    json_object_set_new(o, "problems", problems(e));
+    json_object_set_new(o, "problems", document_problems(e));
 }
 
 static void add_times(json_t *o, const struct document_source *src)
@@ -196,7 +159,57 @@ static void add_times(json_t *o, const struct document_source *src)
                             : json_text(wall_to_text(src->started_wall_ns, when)));
     json_object_set_new(o, "phase_seconds", json_seconds(s->phase_ns));
     json_object_set_new(o, "held_seconds", json_seconds(s->held_ns));
-    json_object_set_new(o, "hold_seconds", json_seconds(step == NULL ? 0 : step->hold_ns));
+    json_object_set_new(o, "hold_seconds",
+                        json_seconds(rollout_bakes(s) ? src->engine->policy->bake.for_ns
+                                     : step == NULL   ? 0
+                                                      : step->hold_ns));
+}
+
+/* How often it is asked: after each pause, and the first time. */
+static json_t *retreat(const struct engine *e)
+{
+    const struct rollout_retreat *r = &e->state.retreat;
+    size_t visits = e->policy->analysis.confirm_count + 1;
+
+    if (r->visit == 0)
+        return json_null();
+    json_t *o = json_object(), *seen = json_array();
+    for (uint32_t i = 0; i < r->visit && i < ARRAY_LEN(r->seen); i++) {
+        json_t *one = json_object();
+        json_object_set_new(one, "requests", count(r->seen[i].requests));
+        json_object_set_new(one, "bad", count(r->seen[i].bad));
+        json_array_append_new(seen, one);
+    }
+    json_object_set_new(o, "visit", json_integer(r->visit));
+    json_object_set_new(o, "visits", json_integer((json_int_t)visits));
+    json_object_set_new(o, "probing", json_boolean(r->probing));
+    json_object_set_new(o, "pause_seconds", json_seconds(r->pause_ns));
+    json_object_set_new(o, "asked_in_seconds", r->probing ? json_null() : json_seconds(r->left_ns));
+    json_object_set_new(o, "since_seconds", json_seconds(r->since_ns));
+    json_object_set_new(o, "weight_before", json_percent(r->weight_bp));
+    json_object_set_new(o, "seen", seen);
+    return o;
+}
+
+static json_t *bake(const struct policy *policy)
+{
+    json_t *o = json_object();
+
+    json_object_set_new(o, "seconds", json_seconds(policy->bake.for_ns));
+    json_object_set_new(o, "control", json_percent(policy->bake.control_bp));
+    return o;
+}
+
+static void add_evidence(json_t *o, const struct document_source *src)
+{
+    const struct engine *e = src->engine;
+
+    json_object_set_new(o, "evidence", evidence_json_combined(&e->report));
+    json_object_set_new(o, "wide", evidence_json_wide(&e->report));
+    json_object_set_new(o, "placebo", evidence_json_placebo(&e->report));
+    json_object_set_new(o, "criteria",
+                        evidence_json_criteria(e->policy, &e->report, &src->latency));
+    json_object_set_new(o, "hard_down", evidence_json_hard_down(e->policy, &e->report));
 }
 
 json_t *document_new(const struct document_source *src)
@@ -206,10 +219,10 @@ json_t *document_new(const struct document_source *src)
 
     add_place(o, e);
     add_times(o, src);
-    json_object_set_new(o, "evidence", evidence_json_combined(&e->report));
-    json_object_set_new(o, "criteria",
-                        evidence_json_criteria(e->policy, &e->report, &src->latency));
-    json_object_set_new(o, "hard_down", evidence_json_hard_down(e->policy, &e->report));
+    json_object_set_new(o, "retreat", retreat(e));
+    json_object_set_new(o, "retreats_in_step", json_integer(e->state.retreats_in_step));
+    json_object_set_new(o, "bake", bake(e->policy));
+    add_evidence(o, src);
     json_object_set_new(o, "next", next(e));
     json_object_set_new(both, "stable", traffic(src, VARIANT_STABLE));
     json_object_set_new(both, "canary",

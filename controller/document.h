@@ -5,7 +5,7 @@
  *
  *   "rollout"        name
  *   "phase"          "idle" | "pending" | "progressing" | "paused" | "awaiting_approval" |
- *                    "promoted" | "rolled_back" (reserved: "smoke_testing", "baking")
+ *                    "baking" | "promoted" | "rolled_back" (reserved: "smoke_testing")
  *   "step", "steps"  1-based, 0 before the first; how many there are
  *   "weight"         percent of the traffic that the canary gets, a number
  *   "stable", "canary"   versions; canary null: none
@@ -15,10 +15,18 @@
  *   "problems"       sentences: what needs a person
  *   "started"        RFC 3339, when the first step began in this process; null: not yet
  *   "phase_seconds"  since the phase began
- *   "held_seconds", "hold_seconds"   of this step, and what it asks for
+ *   "held_seconds", "hold_seconds"   of this step or of the bake, and what it asks for
+ *   "retreat"        null, or {"visit", "visits", "probing", "pause_seconds", "asked_in_seconds",
+ *                    "weight_before", "seen": [{"requests", "bad"}]}: the canary was sent back to 0
+ *                    and is asked again after pauses; after so many visits it is condemned
+ *   "retreats_in_step"
+ *   "bake"           {"seconds", "control"}; 0 and 0 without one
  *   "evidence"       {"value", "threshold"}: against the canary, all criteria together, natural
  *                    logarithm; at the threshold the canary is taken back, at half of it it does
  *                    not go up; 0: none
+ *   "wide"           the same of the slow test, which condemns without visits; null: none
+ *   "placebo"        {"sent_back", "sent_back_last_hour", "bursts", "longest_burst_seconds",
+ *                    "degraded"}: what the fast test says of stable itself
  *   "criteria"       one per criterion:
  *       "name"       "error_rate max 1%"
  *       "metric"     "error_rate" | "latency";  "test" "max" | "max_increase"
@@ -66,15 +74,17 @@
 /* All borrowed; the document shares nothing with it. */
 struct document_source {
     const struct engine *engine;
-    struct recorder_totals step;                             /* of this step, as are the times */
-    struct evidence_latency latency;                         /* NULLs: not known */
-    const struct histogram_view *first_token[VARIANT_COUNT]; /* NULL: not known */
-    double rate[VARIANT_COUNT]; /* requests per second; < 0: not known */
-    int64_t started_wall_ns;    /* 0: not started */
-    json_t *decision;           /* NULL: none */
+    struct recorder_totals step;     /* of this step, as are the times */
+    struct evidence_latency latency; /* NULLs: not known */
+    double rate[VARIANT_COUNT];      /* requests per second; < 0: not known */
+    int64_t started_wall_ns;         /* 0: not started */
+    json_t *decision;                /* NULL: none */
 };
 
 json_t *document_new(const struct document_source *); /* new reference */
+
+/* Sentences: what needs a person. New reference. */
+json_t *document_problems(const struct engine *);
 
 /* "812 more requests and 4m": what `next.text` says; returns `to`. */
 enum { NEXT_TEXT_MAX = 256 };

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "admin/ports.h"
+#include "analysis/analysis.h"
+#include "base/clock.h"
 
 struct fake {
     struct command last; /* the last command that arrived */
@@ -22,8 +24,13 @@ static const struct policy_endpoint fake_endpoints[] = {
     {.url = "http://127.0.0.1:9001", .authority = "127.0.0.1:9001", .weight = 1},
     {.url = "http://127.0.0.1:9002", .authority = "127.0.0.1:9002", .weight = 1},
 };
+static const struct policy_criterion fake_criteria[] = {
+    {.name = "error_rate max 1%"},
+    {.name = "latency p99 max_ratio 1.3", .metric = METRIC_LATENCY, .test = TEST_MAX_RATIO},
+};
 static const struct policy fake_chat = {
     .name = "chat",
+    .analysis = {.criteria = fake_criteria, .criteria_count = 2},
     .versions = {{.version = "2.0.0", .endpoints = fake_endpoints, .endpoint_count = 2},
                  {.version = "2.1 \"beta\"\\x\n",
                   .endpoints = fake_endpoints,
@@ -95,8 +102,19 @@ static size_t fake_events(void *ctx, uint64_t after, struct controller_event *re
 
 static void fake_gauges(void *ctx, size_t index, struct controller_gauges *ret)
 {
+    static struct analysis_report report;
+
     (void)ctx;
+    memset(&report, 0, sizeof(report));
+    report.count = fake_policies[index]->analysis.criteria_count;
+    report.placebo.sent_back = 2;
+    report.placebo.longest_burst_ns = 1500 * NS_PER_MS;
+    for (size_t c = 0; c < report.count; c++) {
+        report.criteria[c].log_e = c == 0 ? 3.5 : -2;
+        report.criteria[c].threshold = 7;
+    }
     *ret = (struct controller_gauges){
+        .report = &report,
         .rollout = fake_policies[index]->name,
         .stable = "2.0.0",
         .phase = index == 0 ? "progressing" : "idle",
@@ -106,6 +124,9 @@ static void fake_gauges(void *ctx, size_t index, struct controller_gauges *ret)
         .log_e = -1e9,
         .threshold = 6.9,
         .decisions = 3,
+        .retreats = 5,
+        .clearances = 4,
+        .canary = index == 0 ? "2.1.0" : NULL,
     };
 }
 

@@ -82,6 +82,11 @@ static void numbers_of_the_parts(void **state)
     assert_has(page, "sluice_rollout_phase{rollout=\"chat\",phase=\"progressing\"} 1\n");
     assert_has(page, "sluice_rollout_phase{rollout=\"chat\",phase=\"idle\"} 0\n");
     assert_has(page, "sluice_rollout_step{rollout=\"chat\"} 2\n");
+    assert_has(page, "sluice_canary_retreats_total{rollout=\"chat\"} 5\n");
+    assert_has(page, "sluice_canary_cleared_total{rollout=\"chat\"} 4\n");
+    assert_has(page, "sluice_placebo_sent_back_total{rollout=\"chat\"} 2\n");
+    assert_has(page, "sluice_stable_longest_burst_seconds{rollout=\"chat\"} 1.5\n");
+    assert_has(page, "criterion=\"error_rate max 1%\"} 0.5\n");
     assert_has(page, "sluice_connections_total{worker=\"1\"} 101\n");
     assert_has(page, "sluice_queue_full_total{worker=\"1\"} 8\n");
     assert_has(page, "sluice_unshielded_total{worker=\"0\"} 0\n");

@@ -137,6 +137,62 @@ static void promoted_has_every_step_behind_it(void **state)
     free(got);
 }
 
+static void a_canary_that_was_sent_back_says_what_was_seen_and_when_it_is_asked(void **state)
+{
+    static const struct {
+        const char *retreat, *line;
+    } rows[] = {
+        {"{\"visit\":1,\"visits\":3,\"probing\":false,\"asked_in_seconds\":24,\"weight_before\":25,"
+         "\"seen\":[{\"requests\":47,\"bad\":9}]}",
+         "  sent back  found bad on 1 of 3 visits (9 of 47 bad); is asked again in 24s, and was at "
+         "25%\n"},
+        {"{\"visit\":2,\"visits\":3,\"probing\":true,\"asked_in_seconds\":null,\"weight_before\":"
+         "10,"
+         "\"seen\":[{\"requests\":47,\"bad\":9},{\"requests\":12,\"bad\":12}]}",
+         "  sent back  found bad on 2 of 3 visits (9 of 47 bad, 12 of 12 bad); is asked again now, "
+         "and was at 10%\n"},
+    };
+    char document[512];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        snprintf(document, sizeof(document),
+                 "{\"rollout\":\"c\",\"phase\":\"progressing\",\"canary\":\"2\",\"retreat\":%s}",
+                 rows[i].retreat);
+        char *got = render(document, false, false);
+        assert_non_null(strstr(got, rows[i].line));
+        free(got);
+    }
+}
+
+static void each_kind_of_limit_reads_as_what_it_is(void **state)
+{
+    static const struct {
+        const char *criterion, *value, *limit;
+    } rows[] = {
+        {"\"test\":\"max_ratio\",\"limit\":1.3,\"limit_ms\":1200,\"value\":0.02", "2%",
+         "x1.3: 1.2s"},
+        {"\"test\":\"max_ratio\",\"limit\":1.5,\"value\":0.02", "2%", "x1.5"},
+        {"\"test\":\"shift\",\"limit\":0.2,\"shift\":{\"test\":\"psi\",\"psi\":0.34}", "psi 0.34",
+         "psi 0.2"},
+        {"\"test\":\"shift\",\"limit\":0.1,\"shift\":{\"test\":\"ks\",\"ks\":null,\"values\":0,"
+         "\"looked_at\":812}",
+         "0 values of 812 answers", "ks 0.1"},
+    };
+    char document[512];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        snprintf(document, sizeof(document),
+                 "{\"canary\":\"2\",\"criteria\":[{\"name\":\"n\",\"verdict\":\"undecided\",%s}]}",
+                 rows[i].criterion);
+        char *got = render(document, false, false);
+        assert_non_null(strstr(got, rows[i].value));
+        assert_non_null(strstr(got, rows[i].limit));
+        free(got);
+    }
+}
+
 /* An older or newer server, or none of ours: text all the same, no crash. */
 static void missing_and_odd_members(void **state)
 {
@@ -185,6 +241,8 @@ int main(void)
         cmocka_unit_test(in_the_middle),
         cmocka_unit_test(after_a_rollback),
         cmocka_unit_test(promoted_has_every_step_behind_it),
+        cmocka_unit_test(a_canary_that_was_sent_back_says_what_was_seen_and_when_it_is_asked),
+        cmocka_unit_test(each_kind_of_limit_reads_as_what_it_is),
         cmocka_unit_test(missing_and_odd_members),
         cmocka_unit_test(a_list_is_one_line_each),
     };

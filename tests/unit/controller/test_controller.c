@@ -285,11 +285,31 @@ static const char *const fields[] = {
     "rollout",       "phase",        "step",         "steps",    "weight",   "stable",
     "canary",        "serving",      "mode",         "frozen",   "problems", "started",
     "phase_seconds", "held_seconds", "hold_seconds", "evidence", "criteria", "hard_down",
-    "next",          "traffic",      "plan",         "decision"};
-static const char *const criterion_fields[] = {
-    "name",     "metric",    "test",    "variant",           "quantile",      "value",
-    "lower",    "upper",     "limit",   "verdict",           "requests",      "bad",
-    "evidence", "threshold", "no_harm", "no_harm_threshold", "requests_more", "stable"};
+    "next",          "traffic",      "plan",         "decision", "retreat",  "retreats_in_step",
+    "bake",          "wide",         "placebo"};
+static const char *const criterion_fields[] = {"name",
+                                               "metric",
+                                               "test",
+                                               "variant",
+                                               "quantile",
+                                               "value",
+                                               "lower",
+                                               "upper",
+                                               "limit",
+                                               "verdict",
+                                               "requests",
+                                               "bad",
+                                               "evidence",
+                                               "threshold",
+                                               "no_harm",
+                                               "no_harm_threshold",
+                                               "requests_more",
+                                               "stable",
+                                               "method",
+                                               "on_fail",
+                                               "allowed",
+                                               "frozen",
+                                               "reference_missing"};
 
 static void expect_fields(const json_t *o, const char *const *names, size_t count)
 {
