@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/units.h"
 #include "policies/policy_read.h"
+#include "policies/policy_text.h"
 #include "policies/schema.h"
 #include "policies/yaml.h"
 #include "policies/yaml_text.h"
@@ -186,6 +187,7 @@ int policy_from_yaml(const char *path, struct yaml_node *root, struct policy **r
                                    .errors = reterr,
                                    .file = p->file,
                                    .cut = root->cut};
+    p->text = policy_text(p->arena, root);
     schema_check(&schema_policy, root, &scratch, reterr);
     yaml_prune_cut(root);
     if (root->kind == YAML_MAP)

@@ -259,6 +259,7 @@ struct policy {
     struct policy_analysis analysis;
     struct policy_upstream upstream;
     const char *file; /* the path it came from */
+    const char *text; /* what it decides by, as a document of its own (policies/policy_text.h) */
     struct source_pos at;
     const struct named_file *files; /* that it names; policies/named_file.h */
     struct arena *arena;            /* owns all of it; internal */
