@@ -80,8 +80,7 @@ void journal_add_end(struct strbuf *, const struct journal_end *);
 /* --- reading payloads: false when they are not what they say --- */
 bool journal_get_head(struct str payload, struct journal_head *ret);
 bool journal_get_segment(struct str payload, struct journal_segment *ret);
-/* `observation` is cleared and filled (NULL: not wanted). last_ns: of the look before, or of the
- * segment. */
+/* `observation` is cleared and filled. last_ns: of the look before, or of the segment. */
 bool journal_get_look(struct str payload, const struct policy *, int64_t last_ns,
                       struct journal_look_record *ret, struct observation *observation);
 bool journal_get_decision(struct str payload, struct journal_decision *ret);
