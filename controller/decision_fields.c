@@ -63,10 +63,9 @@ static const struct field state_fields[] = {
 };
 
 static const struct field action_fields[] = {
-    ACTION(U32, kind),
-    ACTION(U32, epoch),
-    ACTION(U32, weight_bp),
-    ACTION(BOOL, step_start),
+    ACTION(U32, kind),     ACTION(U32, epoch),           ACTION(U32, weight_bp),
+    ACTION(U32, why),      ACTION(U32, probe.criterion), ACTION(REAL, probe.p1),
+    ACTION(REAL, probe.z),
 };
 
 static const struct field report_fields[] = {
@@ -138,6 +137,7 @@ static const struct field criterion_fields[] = {
 _Static_assert(sizeof(size_t) == sizeof(uint64_t) && sizeof(enum verdict) == sizeof(uint32_t) &&
                    sizeof(bool) == 1,
                "fields are read by their size");
+_Static_assert(sizeof(struct retreat_seen) == 2 * sizeof(uint64_t), "it is a pair");
 
 static size_t element_size(enum field_kind kind, size_t size)
 {
@@ -201,6 +201,7 @@ uint32_t decision_sum(const struct rollout_decision *d)
     uint64_t sum = mix(1, (uint64_t)d->event << 32 | (uint64_t)d->cause);
 
     sum = mix(sum, (uint64_t)d->failed << 32 | d->action_count);
+    sum = mix(sum, d->criterion);
     sum = mix_all(sum, state_fields, ARRAY_LEN(state_fields), &d->before);
     sum = mix_all(sum, state_fields, ARRAY_LEN(state_fields), &d->state);
     for (size_t i = 0; i < d->action_count; i++)
@@ -327,7 +328,8 @@ void decision_add_text(const struct rollout_decision *d, struct strbuf *out)
     state_add_text(&d->state, out);
     strbuf_add(out, STR(",\"before\":"));
     state_add_text(&d->before, out);
-    strbuf_addf(out, ",\"failed\":%" PRIu32 ",\"actions\":[", d->failed);
+    strbuf_addf(out, ",\"criterion\":%" PRIu32 ",\"failed\":%" PRIu32 ",\"actions\":[",
+                d->criterion, d->failed);
     for (size_t i = 0; i < d->action_count; i++) {
         if (i > 0)
             strbuf_add_char(out, ',');

@@ -22,8 +22,8 @@ uint32_t decision_fields_version(void);
  * hold beyond their counts. */
 uint32_t decision_sum(const struct rollout_decision *);
 
-/* One JSON object: {"event", "cause", "before", "after", "actions", "failed", "report"}. The same
- * decision gives the same text, another one another. */
+/* One JSON object: {"event", "cause", "after", "before", "criterion", "failed", "actions",
+ * "report", "criteria"}. The same decision gives the same text, another one another. */
 void decision_add_text(const struct rollout_decision *, struct strbuf *);
 
 /* A state with all that it has, as JSON, and back. -EINVAL: a field is missing, of another kind or

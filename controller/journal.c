@@ -22,6 +22,7 @@ struct segment {
     int64_t from_ns, to_ns; /* times of its checkpoint and of its last look */
     uint64_t looks, decisions;
     size_t checkpoint_bytes; /* of `bytes` */
+    size_t tried_bytes;      /* how long it was when another one was last tried */
     bool quiet;              /* no canary was under way, and nothing was decided */
     struct strbuf bytes;
 };
@@ -128,24 +129,22 @@ static void make_room(struct journal *j)
         drop(CONTAINER_OF(all->closed.next, struct segment, in_all));
 }
 
-/* `from`: what its checkpoint consists of. False: the evidence cannot be saved. */
-static bool open_segment(struct journal *j, const struct engine *e, enum journal_from from,
-                         int64_t now_ns, int64_t wall_ns)
+/* `from`: what its checkpoint consists of. NULL: the evidence cannot be saved. */
+static struct segment *segment_new(struct journal *j, const struct engine *e,
+                                   enum journal_from from, int64_t now_ns, int64_t wall_ns)
 {
+    struct segment *s = NULL;
     struct strbuf state, analysis;
-    bool ok = true;
 
-    strbuf_init(&state, JOURNAL_RECORD_MAX);
+    strbuf_init(&state, JOURNAL_RECORD_MAX / 4);
     strbuf_init(&analysis, JOURNAL_RECORD_MAX / 2);
     if (from != JOURNAL_FROM_INIT)
         state_add_text(&e->state, &state);
-    if (from == JOURNAL_FROM_SAVED)
-        ok = analysis_save(e->analysis, &analysis) == 0 && analysis.len > 0;
-    if (ok) {
-        struct segment *s = xcalloc(1, sizeof(*s));
+    if (from != JOURNAL_FROM_SAVED || analysis_save(e->analysis, &analysis) == 0) {
+        s = xcalloc(1, sizeof(*s));
         list_init(&s->in_all);
         s->journal = j;
-        s->number = ++j->last_number;
+        s->number = j->last_number + 1;
         s->from_ns = s->to_ns = now_ns;
         s->quiet = true;
         strbuf_init(&s->bytes, JOURNAL_BYTES_MAX + JOURNAL_RECORD_MAX);
@@ -156,15 +155,22 @@ static bool open_segment(struct journal *j, const struct engine *e, enum journal
                                                .state = strbuf_str(&state),
                                                .analysis = strbuf_str(&analysis)};
         journal_add_segment(&s->bytes, &record);
-        s->checkpoint_bytes = s->bytes.len;
-        list_push(&j->segments, &s->in_journal);
-        j->open = s;
-        j->last_ns = now_ns;
-        count_bytes(s, 0);
+        s->checkpoint_bytes = s->tried_bytes = s->bytes.len;
     }
     strbuf_deinit(&state);
     strbuf_deinit(&analysis);
-    return ok;
+    return s;
+}
+
+static void open_segment(struct journal *j, struct segment *s)
+{
+    if (j->open != NULL)
+        close_segment(j);
+    list_push(&j->segments, &s->in_journal);
+    j->open = s;
+    j->last_number = s->number;
+    j->last_ns = s->from_ns;
+    count_bytes(s, 0);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -192,16 +198,28 @@ void journal_begin(struct journal *j, const struct engine *e, bool adopted, int6
                    int64_t wall_ns)
 {
     CHECK(j->open == NULL);
-    open_segment(j, e, adopted ? JOURNAL_FROM_ADOPTED : JOURNAL_FROM_INIT, now_ns, wall_ns);
+    open_segment(
+        j, segment_new(j, e, adopted ? JOURNAL_FROM_ADOPTED : JOURNAL_FROM_INIT, now_ns, wall_ns));
 }
 
 /* A segment is worth its checkpoint when it is much longer than that. */
 static bool is_full(const struct segment *s)
 {
-    size_t bytes = s->bytes.len - s->checkpoint_bytes;
+    size_t bytes = s->bytes.len - s->tried_bytes;
     size_t enough = s->quiet ? JOURNAL_QUIET_SEGMENT_BYTES : JOURNAL_SEGMENT_BYTES;
 
     return bytes >= enough && bytes >= 2 * s->checkpoint_bytes;
+}
+
+/* Where the evidence cannot be saved it goes on in the old segment, while that may grow. */
+static void begin_another(struct journal *j, const struct engine *e, const struct journal_look *l)
+{
+    struct segment *s = segment_new(j, e, JOURNAL_FROM_SAVED, l->now_ns, l->wall_ns);
+
+    if (s != NULL)
+        open_segment(j, s);
+    else
+        j->open->tried_bytes = j->open->bytes.len;
 }
 
 static void add_decision(struct segment *s, const struct journal_look *l)
@@ -230,24 +248,27 @@ static void add_look(struct journal *j, const struct journal_look *l)
     count_bytes(s, before);
 }
 
+/* Nothing can be written, so this look is lost, which the number of the next segment says. */
+static void lose_look(struct journal *j, const struct engine *e, const struct journal_look *l)
+{
+    j->last_number++;
+    struct segment *s = segment_new(j, e, JOURNAL_FROM_SAVED, l->now_ns, l->wall_ns);
+    if (s != NULL)
+        open_segment(j, s);
+}
+
 void journal_look(struct journal *j, const struct engine *e, const struct journal_look *l)
 {
-    if (j->open == NULL) {
-        /* The evidence could not be saved. This look is lost, which the number says; each one that
-         * follows tries again. */
-        j->last_number++;
-        open_segment(j, e, JOURNAL_FROM_SAVED, l->now_ns, l->wall_ns);
-        return;
-    }
     size_t before = j->bytes;
-    add_look(j, l);
-    if (j->open->bytes.overflow) {
-        drop(j->open);
-        return;
-    }
-    if (is_full(j->open)) {
-        close_segment(j);
-        open_segment(j, e, JOURNAL_FROM_SAVED, l->now_ns, l->wall_ns);
+
+    if (j->open == NULL) {
+        lose_look(j, e, l);
+    } else {
+        add_look(j, l);
+        if (j->open->bytes.overflow || j->open->bytes.len > JOURNAL_BYTES_MAX)
+            drop(j->open);
+        else if (is_full(j->open))
+            begin_another(j, e, l);
     }
     if (j->bytes != before)
         make_room(j);
