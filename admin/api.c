@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "admin/access.h"
 #include "admin/reply.h"
 #include "base/strbuf.h"
+#include "controller/journal_format.h"
 
 enum {
     NAMES_LISTED_MAX = 50, /* in the detail of a 404 */
@@ -86,6 +88,25 @@ void api_decision(const struct admin_ports *ports, struct serve_request *r, stru
                       STR_ARG(id));
     else
         reply_json(r, 200, decision);
+}
+
+void api_journal(const struct admin_ports *ports, struct serve_request *r, struct str name)
+{
+    char text[ROLLOUT_NAME_MAX + 1], disposition[ROLLOUT_NAME_MAX + 64];
+    struct strbuf file;
+
+    strbuf_init(&file, JOURNAL_FILE_MAX);
+    if (ports->journal(ports->ctx, name_text(name, text, sizeof(text)), &file)) {
+        snprintf(disposition, sizeof(disposition), "attachment; filename=\"%s.journal\"", text);
+        serve_add_header(r, STR("content-disposition"), str_from(disposition));
+        reply_text(r, 200, STR("application/vnd.sluice.journal"), strbuf_str(&file));
+    } else if (file.overflow) {
+        reply_problem(r, 500, "journal-too-large", "Journal too large",
+                      "The journal would be larger than %d MiB.", JOURNAL_FILE_MAX / 1024 / 1024);
+    } else {
+        api_unknown_rollout(ports, r, name);
+    }
+    strbuf_deinit(&file);
 }
 
 /* --- verbs --- */

@@ -46,6 +46,7 @@ static void get_index(struct admin *a, struct serve_request *r, const struct rou
         "GET /v1/rollouts",
         "GET /v1/rollouts/NAME",
         "GET /v1/rollouts/NAME/verdict",
+        "GET /v1/rollouts/NAME/journal",
         "POST /v1/rollouts/NAME/{promote,pause,resume,approve,rollback,retry}",
         "GET /v1/decisions/ID",
         "GET /v1/events",
@@ -142,6 +143,13 @@ static void get_verdict(struct admin *a, struct serve_request *r, const struct r
     api_verdict(&a->ports, r, name);
 }
 
+static void get_journal(struct admin *a, struct serve_request *r, const struct route *route,
+                        struct str name)
+{
+    (void)route;
+    api_journal(&a->ports, r, name);
+}
+
 static void get_decision(struct admin *a, struct serve_request *r, const struct route *route,
                          struct str name)
 {
@@ -167,6 +175,7 @@ static const struct route routes[] = {
     {"GET", "/v1/rollouts", NULL, get_rollouts, 0},
     {"GET", ROLLOUTS, "", get_rollout, 0},
     {"GET", ROLLOUTS, "/verdict", get_verdict, 0},
+    {"GET", ROLLOUTS, "/journal", get_journal, 0},
     {"GET", "/v1/decisions/", "", get_decision, 0},
     {"POST", ROLLOUTS, "/promote", post_command, COMMAND_PROMOTE},
     {"POST", ROLLOUTS, "/pause", post_command, COMMAND_PAUSE},

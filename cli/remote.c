@@ -296,6 +296,26 @@ int remote_call(struct remote *c, const char *method, const char *path, const js
     return CLI_FAILED;
 }
 
+int remote_fetch(struct remote *c, const char *path, struct str *ret)
+{
+    long status = 0;
+    CURLcode code = c->curl == NULL ? CURLE_FAILED_INIT : perform(c, "GET", path, NULL);
+
+    if (code != CURLE_OK) {
+        unreachable(c, code, NULL);
+    } else {
+        curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+        *ret = strbuf_str(&c->answer);
+        if (status >= 200 && status < 300)
+            return CLI_OK;
+        json_t *answer = json_loadb(ret->ptr, ret->len, JSON_DECODE_ANY, NULL);
+        problem(c, status, answer, NULL);
+        json_decref(answer);
+    }
+    remote_print_failure(c);
+    return CLI_FAILED;
+}
+
 char *remote_rollout_path(const char *name, const char *suffix)
 {
     struct strbuf path;

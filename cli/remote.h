@@ -30,6 +30,10 @@ int remote_try(struct remote *, const char *method, const char *path, const json
 int remote_call(struct remote *, const char *method, const char *path, const json_t *body,
                 json_t **ret);
 
+/* GET, for an answer that is no JSON: borrowed until the next call. Returns CLI_OK or CLI_FAILED,
+ * which it has printed. */
+int remote_fetch(struct remote *, const char *path, struct str *ret);
+
 /* "/v1/rollouts/NAME" plus `suffix`, with NAME escaped. Heap. */
 char *remote_rollout_path(const char *name, const char *suffix);
 

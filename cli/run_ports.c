@@ -130,6 +130,13 @@ static json_t *decision(void *ctx, const char *id)
     return controller_decision(run->controller, id);
 }
 
+static bool journal(void *ctx, const char *rollout, struct strbuf *out)
+{
+    struct run *run = ctx;
+
+    return controller_journal(run->controller, rollout, out);
+}
+
 static size_t events(void *ctx, uint64_t after, struct controller_event *ret, size_t max)
 {
     struct run *run = ctx;
@@ -224,6 +231,7 @@ void run_admin_ports(struct run *run, struct admin_ports *ret)
         .command = command,
         .verdict = verdict,
         .decision = decision,
+        .journal = journal,
         .events = events,
         .gauges = gauges,
         .tick_late_ns = tick_late_ns,

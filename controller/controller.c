@@ -15,6 +15,7 @@
 #include "controller/document.h"
 #include "controller/engine.h"
 #include "controller/events.h"
+#include "controller/history.h"
 #include "controller/references.h"
 #include "controller/step_traffic.h"
 #include "controller/verdict.h"
@@ -45,6 +46,7 @@ struct rollout {
     uint64_t alarms; /* as last seen */
     struct engine engine;
     struct reference *reference; /* NULL: no criterion needs one */
+    struct history *history;
     struct step_traffic step;
     struct rate_sample samples[RATE_SAMPLES]; /* ring, the newest at sample_count - 1 */
     uint64_t sample_count;
@@ -63,6 +65,7 @@ struct controller {
     struct store *store;
     const struct clock *clock;
     struct events *events;
+    struct journals *journals;
     struct observation observation; /* of one rollout during its look */
     struct rollout *rollouts;
     size_t count;
@@ -262,10 +265,21 @@ static void look(struct rollout *r, enum rollout_input_kind kind, const struct c
     const struct engine_ports ports = {port_set_weight, port_commit, port_commit_owed, port_event,
                                        r};
 
+    uint64_t decisions = r->decisions;
+
     r->command = command;
     enum effects_result result =
         engine_look(&r->engine, kind, &c->observation, command, c->now_ns, &ports, ret);
     r->command = NULL;
+    const struct journal_look looked = {.kind = kind,
+                                        .observation = &c->observation,
+                                        .command = command,
+                                        .now_ns = c->now_ns,
+                                        .wall_ns = clock_wall(c->clock),
+                                        .result = result,
+                                        .decision = ret,
+                                        .number = r->decisions != decisions ? r->decisions : 0};
+    history_look(r->history, &r->engine, &looked);
     decision_record_free(r->record);
     r->record = NULL;
     set_due(r, result);
@@ -328,6 +342,7 @@ static int start_rollout(struct rollout *r, struct error *reterr)
 
     if (rc == 0) {
         engine_adopt(&r->engine, &state);
+        history_begin(r->history, &r->engine, true, c->now_ns, clock_wall(c->clock));
         observe(r);
         look(r, INPUT_RESTART, NULL, &decision);
         return 0;
@@ -336,6 +351,7 @@ static int start_rollout(struct rollout *r, struct error *reterr)
         error_context(reterr, "loading the state of %s: ", name);
         return rc;
     }
+    history_begin(r->history, &r->engine, false, c->now_ns, clock_wall(c->clock));
     /* Whatever the proxies had before: nothing goes to the canary until it is decided. */
     c->ports.set_weight(c->ports.ctx, r->index, r->engine.state.epoch, 0);
     r->unkept = !c->store->ops->durable;
@@ -357,6 +373,7 @@ int controller_new(struct policy_set *set, const struct controller_ports *ports,
     c->store = store;
     c->clock = clock;
     c->events = events_new();
+    c->journals = journals_new(JOURNALS_BYTES_MAX);
     c->last_tick_ns = -1;
     c->turn_ns = set->count > MANY_ROLLOUTS ? TURN_MANY_NS : TURN_NS;
     c->now_ns = clock_mono(clock);
@@ -368,6 +385,7 @@ int controller_new(struct policy_set *set, const struct controller_ports *ports,
         r->index = (uint32_t)i;
         engine_init(&r->engine, set->policies[i], c->now_ns);
         r->reference = reference_new(set->policies[i]);
+        r->history = history_new(c->journals, set->policies[i], &c->ports, r->index);
         c->count++;
         int rc = start_rollout(r, reterr);
         if (rc != 0) {
@@ -387,12 +405,14 @@ void controller_free(struct controller *c)
         struct rollout *r = &c->rollouts[i];
         engine_deinit(&r->engine);
         reference_free(r->reference);
+        history_free(r->history);
         json_decref(r->last_decision);
         step_traffic_deinit(&r->step);
     }
     free(c->rollouts);
     observation_deinit(&c->observation);
     events_free(c->events);
+    journals_free(c->journals);
     policy_set_unref(c->set);
     free(c);
 }
@@ -467,6 +487,13 @@ json_t *controller_verdict(const struct controller *c, const char *rollout, bool
     const struct rollout *r = find(c, rollout);
 
     return r == NULL ? NULL : verdict_json(&r->engine, r->last_decision, ret_ok);
+}
+
+bool controller_journal(const struct controller *c, const char *rollout, struct strbuf *out)
+{
+    const struct rollout *r = find(c, rollout);
+
+    return r != NULL && journal_write(history_journal(r->history), clock_wall(c->clock), out);
 }
 
 json_t *controller_decision(const struct controller *c, const char *id)

@@ -16,6 +16,7 @@
 #include "analysis/reference.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/strbuf.h"
 #include "controller/command.h"
 #include "controller/store.h"
 #include "policies/policy_set.h"
@@ -75,6 +76,9 @@ json_t *controller_document_at(const struct controller *, size_t index);
 json_t *controller_verdict(const struct controller *, const char *rollout, bool *ret_ok);
 /* A decision by id ("chat-17"), new reference, or NULL. Kept: the last 1,000 per process. */
 json_t *controller_decision(const struct controller *, const char *id);
+/* Appends the rollout's journal (controller/journal.h) as a file. False: no such rollout, or no
+ * room. */
+bool controller_journal(const struct controller *, const char *rollout, struct strbuf *out);
 /* Events with id > after, oldest first, at most `max`; borrowed until the next tick or command. The
  * last 1,000 are kept. */
 size_t controller_events(const struct controller *, uint64_t after, struct controller_event *ret,

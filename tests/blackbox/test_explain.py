@@ -1,0 +1,130 @@
+"""Why a decision fell: explain, history, and a journal that takes the same decisions again."""
+
+import json
+import pathlib
+import subprocess
+
+import pytest
+
+from http_wire import wait_until
+from load import Load
+from sluice import FAST_GUARD, SLUICE, policy, steps
+
+ERRORS = [{"metric": "error_rate", "max": "1%"}]
+
+
+def cli(s, *args, ok=0):
+    """What a command prints, given that it exits with `ok`."""
+    done = subprocess.run([SLUICE, *args], capture_output=True, timeout=30,
+                          env={"SLUICE_ADMIN": s.admin, "NO_COLOR": "1", "USER": "ann"})
+    assert done.returncode == ok, (args, done.stdout[-2000:], done.stderr[-2000:])
+    return done.stdout
+
+
+def journal(s, tmp_path, name="chat"):
+    path = tmp_path / f"{name}.journal"
+    cli(s, "journal", name, "--to", path)
+    return path
+
+
+@pytest.fixture
+def failing(sluice, backend):
+    """A rollout whose canary began to fail and was taken back; (sluice, stable, canary, document)."""
+    stable, canary = backend("1.0.0"), backend("2.0.0")
+    s = sluice(policy("chat", stable, canary,
+                      first={"steps": steps(50, 100, hold="10m")},
+                      analysis={"burst_guard": FAST_GUARD, "criteria": ERRORS}))
+    s.wait_weight(50, 10)
+    with Load(s.port, rate=300):
+        wait_until(lambda: canary.count > 50, 30, "canary traffic")
+        cli(s, "pause", "chat", "--reason", "a look at it")
+        cli(s, "resume", "chat")
+        canary.error_rate = 0.5
+        document = s.wait_phase("rolled_back", 30)
+    return s, stable, canary, document
+
+
+def test_journal_replays_to_the_same_decisions(failing, tmp_path):
+    s = failing[0]
+    path = journal(s, tmp_path)
+    out = cli(s, "replay", path).decode()
+    lines = out.splitlines()
+    assert lines[-1].endswith("the same bit for bit"), out
+    assert all(line.endswith("  same") for line in lines[:-1]), out
+    for event in ("rollout.started", "rollout.paused", "rollout.resumed", "rollout.rolled_back"):
+        assert any(event in line for line in lines), out
+    result = json.loads(cli(s, "replay", path, "-o", "json"))
+    assert result["same"] and result["whole"] and result["looks_compared"]
+    assert result["looks"] > 4 and result["decisions_replayed"] == len(result["decisions"])
+    assert cli(s, "journal", "chat")[:17] == b"sluice journal 1\n"
+
+
+def test_journal_needs_nobody_else(failing, tmp_path):
+    """Offline, elsewhere, and without the policy's files."""
+    path = journal(failing[0], tmp_path)
+    failing[0].stop()
+    done = subprocess.run([SLUICE, "replay", "-"], stdin=open(path, "rb"), capture_output=True,
+                          cwd="/", timeout=30)
+    assert done.returncode == 0, done
+    assert done.stdout.endswith(b"the same bit for bit\n")
+
+
+def test_damage_is_said(failing, tmp_path):
+    path = journal(failing[0], tmp_path)
+    whole = path.read_bytes()
+    bad = tmp_path / "bad.journal"
+
+    middle = len(whole) // 2
+    bad.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1:])
+    out = cli(failing[0], "replay", bad, ok=1).decode()
+    assert "damaged at byte" in out and "checksum" in out, out
+
+    bad.write_bytes(whole[: len(whole) * 3 // 4])
+    out = cli(failing[0], "replay", bad, ok=1).decode()
+    assert "the file ends within a record" in out, out
+    assert "the same bit for bit, as far as the file is whole" in out, out
+
+    bad.write_bytes(b"rollout: chat\n")
+    done = subprocess.run([SLUICE, "replay", bad], capture_output=True, timeout=30)
+    assert done.returncode == 1 and b"this is no journal" in done.stderr
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    return (crc ^ 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def records(data):
+    """(offset, kind, end of the payload) of each record."""
+    at = len(b"sluice journal 1\n")
+    while at < len(data):
+        kind, n, shift, p = data[at], 0, 0, at + 1
+        while True:
+            n |= (data[p] & 0x7F) << shift
+            shift += 7
+            p += 1
+            if data[p - 1] < 0x80:
+                break
+        yield at, kind, p + n
+        at = p + n + 4
+
+
+def test_another_decision_is_shown(failing, tmp_path):
+    """A journal that claims another decision, with sound checksums: the first difference."""
+    path = journal(failing[0], tmp_path)
+    data = path.read_bytes()
+    at, _, end = [r for r in records(data) if r[1] == 4][-1]
+    record = data[at:end].replace(b'"event":"rollout.rolled_back"', b'"event":"rollout.rolled_BACK"')
+    assert record != data[at:end]
+    forged = tmp_path / "forged.journal"
+    forged.write_bytes(data[:at] + record + crc32c(record) + data[end + 4:])
+    out = cli(failing[0], "replay", forged, ok=1).decode()
+    assert "the first difference is in chat-" in out, out
+    assert "event" in out and "rolled_BACK" in out and "rollout.rolled_back" in out, out
+    assert out.strip().endswith("not the same")
+    result = json.loads(cli(failing[0], "replay", forged, "-o", "json", ok=1))
+    assert result["difference"]["field"] == "event"
