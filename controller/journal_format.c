@@ -422,8 +422,8 @@ static bool get_shifts(struct packed *p, const struct policy *policy, struct obs
             (uint32_t)packed_get_max(p, policy->analysis.criteria_count - UINT64_C(1));
         const struct shift_delta *last = i > 0 ? &ret->shifts[ret->shift_count - 1] : NULL;
         if (p->bad || policy->analysis.criteria[criterion].test != TEST_SHIFT ||
-            (last != NULL && (epoch < last->epoch ||
-                              (epoch == last->epoch && criterion <= last->criterion))))
+            (last != NULL &&
+             (epoch < last->epoch || (epoch == last->epoch && criterion <= last->criterion))))
             return false;
         struct shift_delta *d = observation_shift_at(ret, epoch, criterion);
         for (int v = 0; v < VARIANT_COUNT; v++) {
