@@ -34,15 +34,25 @@ enum cell_counter {
     CELL_COUNTERS, /* of a cell of one criterion */
 };
 
-struct cells *cells_new(size_t criteria_count);
+/* `limits`: how many limits of time a cell keeps per variant. */
+struct cells *cells_new(size_t criteria_count, size_t limits);
 void cells_free(struct cells *);
 
 /* --- the writer --- */
 
-/* The cell of (epoch, slot), opened when there is none among the newest; at once when it is the
- * newest, as it nearly always is. When too many are open it
+/* What the cells that are opened from now on keep: the limits that their requests are judged by, of
+ * all variants one after the other, and the criteria (a bit each) whose limit is not known. For
+ * these no request of the cell is a sample: the reader says so, and whatever is counted for them is
+ * not looked at. Before: limits of 0, and all are known. */
+void cells_set_limits(struct cells *, const int64_t *limits, uint32_t without);
+/* The newest cell, when it is the one of (epoch, slot), as it nearly always is; else NULL. */
+struct cell *cells_newest(const struct cells *, uint32_t epoch, int64_t slot);
+/* The cell of (epoch, slot), opened when there is none among the newest. When too many are open it
  * is the newest cell of that epoch (of any, at worst) and *ret_overflow is set; else untouched. */
 struct cell *cells_take(struct cells *, uint32_t epoch, int64_t slot, bool *ret_overflow);
+uint32_t cell_epoch(const struct cell *);
+const int64_t *cell_limits(const struct cell *, enum variant);
+uint32_t cell_without(const struct cell *);
 /* Adds to a counter; `criterion` is 0 for those that have only one. Only CELL_OVERDUE goes down.
  * The reader looks only at what cell_changed told of, once after some additions. */
 void cell_add(struct cell *, enum variant, enum cell_counter, size_t criterion, int32_t by);

@@ -14,16 +14,20 @@
 struct slot_counts {
     uint32_t dispatched;
     uint32_t settled;                /* ended, one way or another; <= dispatched */
-    uint32_t errors;                 /* settled as an error (outcome_is_error), whether or not a
-                                        criterion asks for it: hard_down counts these */
+    uint32_t errors;                 /* settled as an error (the policy's error_kinds), whether or
+                                        not a criterion asks for it: hard_down counts these */
     uint32_t excused;                /* settled, but neither good nor bad: the client went away, or
                                         the attempt is charged to nobody */
     uint32_t bad[CRITERIA_MAX];      /* known bad, possibly while still in flight */
-    uint32_t excluded[CRITERIA_MAX]; /* not a sample of this criterion: excused; fast errors
-                                        for latency. Never also in bad */
+    uint32_t excluded[CRITERIA_MAX]; /* not a sample of this criterion: excused; fast errors for
+                                        latency; not asked about (where), at a new endpoint, or
+                                        without a limit to hold it against: these possibly while
+                                        still in flight. Never also in bad */
     int32_t overdue[CRITERIA_MAX];   /* in flight and in bad already: the one counter that falls
                                         again, when such a request ends. What may still turn out
-                                        bad is dispatched - settled - overdue[c] */
+                                        bad: slot_counts_pending (analysis/window.h). Against a
+                                        limit near stable's median this says little: half of what
+                                        is well is over it for a while */
 };
 
 struct slot_delta {

@@ -3,171 +3,64 @@
  * atomics, each written by one worker.
  *
  * Requests in flight hang in a timing wheel by the earliest moment at which they can exceed the
- * next latency limit. That moment only moves away (the request is sent later than it was
- * dispatched, the client reads slowly), so a ticket whose bucket comes too early is put in a later
- * one: a sweep touches what is due and not the thousands of long streams that are not.
+ * next limit. That moment only moves away (the request is sent later than it was dispatched, the
+ * client reads slowly), so a ticket whose bucket comes too early is put in a later one: a sweep
+ * touches what is due and not the thousands of long streams that are not.
  */
 #include "analysis/recorder.h"
 
-#include <stdatomic.h>
-#include <stdlib.h>
-
-#include "analysis/cells.h"
-#include "base/arena.h"
+#include "analysis/examples.h"
+#include "analysis/recorder_part.h"
 #include "base/check.h"
 #include "base/clock.h"
 
-enum { WHEEL_BUCKETS = 64 };
 #define WHEEL_TICK_NS (100 * NS_PER_MS)
 
-typedef _Atomic uint64_t counter;
-
-/* One rollout in one shard. */
-struct recorder_part {
-    const struct policy *policy;
-    struct cells *cells;
-    int64_t slot, slot_start_ns, slot_ns; /* of the last dispatch */
-    uint32_t latency_mask, other_mask;    /* criteria with a limit on the time, and those without */
-    int64_t lowest_limit_ns;              /* of the former; -1: there are none */
-    counter alarms;                       /* of the canary; written once its cell has changed */
-    counter overflows;
-    counter dispatched[VARIANT_COUNT], voided[VARIANT_COUNT];
-    counter outcomes[VARIANT_COUNT][OUTCOME_KIND_COUNT];
-    counter retry_outcomes[VARIANT_COUNT][OUTCOME_KIND_COUNT];
-    counter results[RESULT_KIND_COUNT];
-    counter *endpoints[VARIANT_COUNT]; /* [endpoint * OUTCOME_KIND_COUNT + kind] */
-    struct histogram *_Atomic histograms[VARIANT_COUNT][HIST_COUNT];
-};
-
-struct recorder_shard {
-    const struct policy_set *set;
-    struct recorder_part *_Atomic *parts; /* by rollout; NULL until something happens */
-    struct str (*id_of)(const struct recorder_ticket *);
-    struct list wheel[WHEEL_BUCKETS];
-    int64_t wheel_tick; /* the last one swept; it may hold tickets due in the rest of it */
-};
-
-struct recorder {
-    size_t shard_count, rollout_count;
-    struct recorder_shard **shards; /* allocated one by one: no cache line in common */
-};
-
-static void add(counter *c)
-{
-    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
-}
-
-static uint64_t get(const counter *c)
-{
-    return atomic_load_explicit(c, memory_order_relaxed);
-}
-
-/* --- making and unmaking ------------------------------------------------------------------- */
-
-/* The lowest limit of these latency criteria; -1: there are none. */
-static int64_t lowest_limit_ns(const struct recorder_part *p, uint32_t criteria)
-{
-    int64_t lowest = -1;
-    for (uint32_t left = criteria; left != 0; left &= left - 1) {
-        int64_t limit = p->policy->analysis.criteria[__builtin_ctz(left)].limit_ns;
-        if (lowest < 0 || limit < lowest)
-            lowest = limit;
-    }
-    return lowest;
-}
-
-static struct recorder_part *part_new(const struct policy *policy)
-{
-    struct recorder_part *p = xcalloc(1, sizeof *p);
-    p->policy = policy;
-    p->cells = cells_new(policy->analysis.criteria_count);
-    p->slot_ns = policy->analysis.slot_ns;
-    for (size_t c = 0; c < policy->analysis.criteria_count; c++) {
-        if (policy->analysis.criteria[c].metric == METRIC_LATENCY)
-            p->latency_mask |= UINT32_C(1) << c;
-        else
-            p->other_mask |= UINT32_C(1) << c;
-    }
-    p->lowest_limit_ns = lowest_limit_ns(p, p->latency_mask);
-    for (size_t v = 0; v < VARIANT_COUNT; v++)
-        p->endpoints[v] =
-            xcalloc(policy->versions[v].endpoint_count + 1, OUTCOME_KIND_COUNT * sizeof(counter));
-    return p;
-}
-
-static void part_free(struct recorder_part *p)
-{
-    if (p == NULL)
-        return;
-    for (size_t v = 0; v < VARIANT_COUNT; v++) {
-        free(p->endpoints[v]);
-        for (size_t h = 0; h < HIST_COUNT; h++)
-            free(atomic_load_explicit(&p->histograms[v][h], memory_order_relaxed));
-    }
-    cells_free(p->cells);
-    free(p);
-}
-
-static __attribute__((noinline)) struct recorder_part *part_add(struct recorder_shard *shard,
-                                                                uint32_t rollout)
-{
-    struct recorder_part *p = part_new(shard->set->policies[rollout]);
-    atomic_store_explicit(&shard->parts[rollout], p, memory_order_release);
-    return p;
-}
-
-/* For the shard's own worker: makes it when it is missing. */
 static inline struct recorder_part *part_of(struct recorder_shard *shard, uint32_t rollout)
 {
-    CHECK(rollout < shard->set->count);
+    CHECK(rollout < shard->rollout_count);
     struct recorder_part *p = atomic_load_explicit(&shard->parts[rollout], memory_order_relaxed);
-    return p != NULL ? p : part_add(shard, rollout);
+    return p != NULL ? p : recorder_part_add(shard, rollout);
 }
 
-/* For readers: NULL when nothing happened yet. */
-static struct recorder_part *part_seen(const struct recorder *r, size_t shard, uint32_t rollout)
+/* --- what is known to be bad --------------------------------------------------------------- */
+
+/* After cell_changed: who sees it and then reads finds what it is about. */
+static void alarm(struct recorder_part *p)
 {
-    CHECK(shard < r->shard_count);
-    CHECK(rollout < r->rollout_count);
-    return atomic_load_explicit(&r->shards[shard]->parts[rollout], memory_order_acquire);
+    atomic_store_explicit(&p->alarms, recorder_get(&p->alarms) + 1, memory_order_release);
 }
 
-struct recorder *recorder_new(size_t shards, const struct policy_set *set)
+static inline void count_each(struct recorder_ticket *t, enum cell_counter which, uint32_t criteria,
+                              int32_t by)
 {
-    struct recorder *r = xcalloc(1, sizeof *r);
-    r->shard_count = shards;
-    r->rollout_count = set->count;
-    r->shards = xcalloc(shards + 1, sizeof(struct recorder_shard *));
-    for (size_t i = 0; i < shards; i++) {
-        struct recorder_shard *shard = xcalloc(1, sizeof *shard);
-        shard->set = set;
-        shard->parts = xcalloc(set->count + 1, sizeof shard->parts[0]);
-        for (size_t b = 0; b < WHEEL_BUCKETS; b++)
-            list_init(&shard->wheel[b]);
-        r->shards[i] = shard;
-    }
-    return r;
+    for (; criteria != 0; criteria &= criteria - 1)
+        cell_add(t->cell, (enum variant)t->variant, which, (size_t)__builtin_ctz(criteria), by);
 }
 
-void recorder_free(struct recorder *r)
+static void mark_bad(struct recorder_ticket *t, uint32_t criteria)
 {
-    if (r == NULL)
+    count_each(t, CELL_BAD, criteria, 1);
+    t->bad_mask |= criteria;
+    t->open &= ~criteria;
+}
+
+static void mark_excluded(struct recorder_ticket *t, uint32_t criteria)
+{
+    count_each(t, CELL_EXCLUDED, criteria, 1);
+    t->open &= ~criteria;
+}
+
+static void keep_example(const struct recorder_ticket *t, bool rare, struct recorder_example *e)
+{
+    const struct recorder_part *p = t->part;
+
+    if (!examples_wanted(p->examples, rare, e->wall_ns))
         return;
-    for (size_t i = 0; i < r->shard_count; i++) {
-        for (size_t p = 0; p < r->rollout_count; p++)
-            part_free(atomic_load_explicit(&r->shards[i]->parts[p], memory_order_relaxed));
-        free((void *)r->shards[i]->parts);
-        free(r->shards[i]);
-    }
-    free(r->shards);
-    free(r);
-}
-
-struct recorder_shard *recorder_shard(struct recorder *r, size_t index)
-{
-    CHECK(index < r->shard_count);
-    return r->shards[index];
+    e->bad_mask = t->bad_mask;
+    if (p->shard->id_of != NULL)
+        str_copy(e->id, sizeof e->id, p->shard->id_of(t));
+    examples_add(p->examples, rare, e);
 }
 
 /* --- requests in flight -------------------------------------------------------------------- */
@@ -183,48 +76,48 @@ static void wheel_put(struct recorder_shard *shard, struct recorder_ticket *t, i
     list_push(&shard->wheel[tick % WHEEL_BUCKETS], &t->in_flight);
 }
 
-/* After cell_changed: who sees it and then reads finds what it is about. */
-static void alarm(const struct recorder_ticket *t)
+static int64_t since_sent_ns(const struct recorder_ticket *t, int64_t now_ns)
 {
-    counter *alarms = &t->part->alarms;
-
-    if (t->variant == VARIANT_CANARY)
-        atomic_store_explicit(alarms, get(alarms) + 1, memory_order_release);
+    return now_ns - t->sent_ns - t->unread_ns;
 }
 
-static void mark_bad(struct recorder_ticket *t, size_t criterion)
+/* Bad now, though not over. */
+static void mark_overdue(struct recorder_ticket *t, uint32_t criteria, int64_t now_ns)
 {
-    cell_add(t->cell, (enum variant)t->variant, CELL_BAD, criterion, 1);
-    t->bad_mask |= UINT32_C(1) << criterion;
-}
+    struct recorder_part *p = t->part;
+    bool rare = (criteria & p->judge.rare) != 0, first = (t->bad_mask & p->judge.rare) == 0;
 
-static void mark_overdue(const struct recorder_part *p, struct recorder_ticket *t,
-                         int64_t elapsed_ns)
-{
-    uint32_t before = t->bad_mask;
-    for (uint32_t left = p->latency_mask & ~t->bad_mask; left != 0; left &= left - 1) {
-        size_t c = (size_t)__builtin_ctz(left);
-        if (elapsed_ns > p->policy->analysis.criteria[c].limit_ns) {
-            mark_bad(t, c);
-            cell_add(t->cell, (enum variant)t->variant, CELL_OVERDUE, c, 1);
-        }
-    }
-    if (t->bad_mask != before) {
-        cell_changed(t->cell);
-        alarm(t);
-    }
+    mark_bad(t, criteria);
+    count_each(t, CELL_OVERDUE, criteria, 1);
+    cell_changed(t->cell);
+    if (!rare || t->variant != VARIANT_CANARY)
+        return;
+    alarm(p);
+    if (!first)
+        return;
+    struct recorder_example e = {.wall_ns = now_ns,
+                                 .in_flight = true,
+                                 .latency_ns = since_sent_ns(t, now_ns),
+                                 .endpoint = t->endpoint};
+    keep_example(t, true, &e);
 }
 
 static void sweep_ticket(struct recorder_shard *shard, struct recorder_ticket *t, int64_t now_ns)
 {
-    const struct recorder_part *p = t->part;
+    const struct judge *j = &t->part->judge;
+    const int64_t *limits = cell_limits(t->cell, (enum variant)t->variant);
+    enum outcome_stream stream = (enum outcome_stream)t->stream;
     int64_t since_ns = now_ns; /* not sent: it cannot be late yet */
+
     if (t->sent_ns != 0) {
         since_ns = t->sent_ns + t->unread_ns;
-        mark_overdue(p, t, now_ns - since_ns);
+        uint32_t bad =
+            judge_in_flight(j, stream, t->first_token, now_ns - since_ns, limits, t->open);
+        if (bad != 0)
+            mark_overdue(t, bad, now_ns);
     }
-    int64_t limit_ns = lowest_limit_ns(p, p->latency_mask & ~t->bad_mask);
-    if (limit_ns >= 0)
+    int64_t limit_ns = judge_lowest(j, limits, judge_may_break(j, stream, t->first_token, t->open));
+    if (limit_ns != JUDGE_NO_LIMIT)
         wheel_put(shard, t, since_ns + limit_ns + 1);
 }
 
@@ -256,6 +149,8 @@ void recorder_sweep(struct recorder_shard *shard, int64_t now_ns)
         sweep_bucket(shard, &shard->wheel[tick % WHEEL_BUCKETS], now_ns);
 }
 
+/* --- the beginning of a request ------------------------------------------------------------ */
+
 /* Requests come at the pace of the clock: most fall in the slot of the one before. */
 static int64_t slot_of(struct recorder_part *p, int64_t now_ns)
 {
@@ -266,23 +161,19 @@ static int64_t slot_of(struct recorder_part *p, int64_t now_ns)
     return p->slot;
 }
 
-void recorder_dispatch(struct recorder_shard *shard, struct recorder_ticket *t, uint32_t rollout,
-                       uint32_t epoch, enum variant variant, uint32_t applies, int64_t now_ns)
+static struct cell *take_cell(struct recorder_part *p, uint32_t epoch, int64_t now_ns)
 {
-    struct recorder_part *p = part_of(shard, rollout);
+    int64_t slot = slot_of(p, now_ns);
+    struct cell *cell = cells_newest(p->cells, epoch, slot);
     bool overflow = false;
-    struct cell *cell = cells_take(p->cells, epoch, slot_of(p, now_ns), &overflow);
 
+    if (cell != NULL)
+        return cell;
+    recorder_part_limits(p);
+    cell = cells_take(p->cells, epoch, slot, &overflow);
     if (overflow)
-        add(&p->overflows);
-    *t = (struct recorder_ticket){
-        .cell = cell, .part = p, .applies = applies, .variant = (uint8_t)variant};
-    cell_add(cell, variant, CELL_DISPATCHED, 0, 1);
-    cell_changed(cell);
-    add(&p->dispatched[variant]);
-    list_init(&t->in_flight);
-    if (p->lowest_limit_ns >= 0)
-        wheel_put(shard, t, now_ns + p->lowest_limit_ns + 1);
+        recorder_add(&p->overflows);
+    return cell;
 }
 
 void recorder_ids(struct recorder_shard *shard, struct str (*id_of)(const struct recorder_ticket *))
@@ -290,310 +181,277 @@ void recorder_ids(struct recorder_shard *shard, struct str (*id_of)(const struct
     shard->id_of = id_of;
 }
 
+void recorder_dispatch(struct recorder_shard *shard, struct recorder_ticket *t, uint32_t rollout,
+                       uint32_t epoch, enum variant variant, uint32_t applies, int64_t now_ns)
+{
+    struct recorder_part *p = part_of(shard, rollout);
+    struct cell *cell = take_cell(p, epoch, now_ns);
+    uint32_t asked = p->judge.counted & ~cell_without(cell);
+
+    *t = (struct recorder_ticket){.cell = cell,
+                                  .part = p,
+                                  .applies = applies,
+                                  .open = asked & applies,
+                                  .endpoint = UINT32_MAX,
+                                  .variant = (uint8_t)variant};
+    cell_add(cell, variant, CELL_DISPATCHED, 0, 1);
+    if ((asked & ~applies) != 0)
+        count_each(t, CELL_EXCLUDED, asked & ~applies, 1);
+    cell_changed(cell);
+    recorder_add(&p->dispatched[variant]);
+    list_init(&t->in_flight);
+    int64_t lowest_ns = cell_limits(cell, variant)[p->judge.time_count];
+    if (lowest_ns != JUDGE_NO_LIMIT)
+        wheel_put(shard, t, now_ns + lowest_ns + 1);
+}
+
+/* Until the endpoint had so many requests or for so long, whatever comes first. */
+static bool is_new(struct recorder_part *p, enum variant variant, uint32_t endpoint, int64_t now_ns)
+{
+    const struct policy_analysis *a = &p->policy->analysis;
+    struct warm_up *w = &p->warm_ups->endpoints[variant][endpoint];
+    int64_t since_ns = 0;
+
+    if (now_ns == 0)
+        now_ns = 1; /* 0 stands for never */
+    if (atomic_compare_exchange_strong_explicit(&w->since_ns, &since_ns, now_ns,
+                                                memory_order_relaxed, memory_order_relaxed))
+        since_ns = now_ns;
+    uint32_t before = atomic_fetch_add_explicit(&w->requests, 1, memory_order_relaxed);
+    return before < a->warm_up_requests && now_ns - since_ns < a->warm_up_ns;
+}
+
 void recorder_endpoint(struct recorder_shard *shard, struct recorder_ticket *t, uint32_t endpoint,
                        int64_t now_ns)
-{
-    (void)shard;
-    (void)t;
-    (void)endpoint;
-    (void)now_ns;
-}
-
-void recorder_stream(struct recorder_shard *shard, struct recorder_ticket *t,
-                     enum outcome_stream stream)
-{
-    (void)shard;
-    t->stream = (uint8_t)stream;
-}
-
-void recorder_first_token(struct recorder_ticket *t, int64_t now_ns)
-{
-    (void)now_ns;
-    t->first_token = true;
-}
-
-void recorder_value(struct recorder_shard *shard, struct recorder_ticket *t,
-                    const struct shift_value *value)
-{
-    (void)shard;
-    (void)t;
-    (void)value;
-}
-
-/* --- the end of a request ------------------------------------------------------------------ */
-
-enum mark { MARK_OK, MARK_BAD, MARK_EXCLUDED };
-
-static enum mark judge_error(enum outcome_kind kind)
-{
-    if (kind == OUTCOME_CLIENT_ABORT)
-        return MARK_EXCLUDED;
-    return outcome_is_error(kind) ? MARK_BAD : MARK_OK;
-}
-
-/* An answer that came to nothing says little about how long answers take, so it is left out: a
- * canary that fails fast must not look fast. It counts when it took too long on top of it. Without
- * a known time an answer cannot be judged either. */
-static enum mark judge_latency(enum outcome_kind kind, int64_t elapsed_ns, int64_t limit_ns)
-{
-    if (kind == OUTCOME_TIMEOUT || kind == OUTCOME_STALLED || elapsed_ns > limit_ns)
-        return MARK_BAD;
-    return kind == OUTCOME_OK && elapsed_ns >= 0 ? MARK_OK : MARK_EXCLUDED;
-}
-
-/* Nothing more is asked of the ticket: no longer overdue, no longer in flight. */
-static void close_ticket(struct recorder_ticket *t, uint32_t overdue)
-{
-    enum variant variant = (enum variant)t->variant;
-
-    for (uint32_t left = overdue; left != 0; left &= left - 1)
-        cell_add(t->cell, variant, CELL_OVERDUE, (size_t)__builtin_ctz(left), -1);
-    cell_add(t->cell, variant, CELL_SETTLED, 0, 1);
-    cell_changed(t->cell);
-    list_remove(&t->in_flight);
-    t->cell = NULL;
-}
-
-static void apply(struct recorder_ticket *t, size_t criterion, enum mark mark)
-{
-    if (mark == MARK_BAD)
-        mark_bad(t, criterion);
-    else if (mark == MARK_EXCLUDED)
-        cell_add(t->cell, (enum variant)t->variant, CELL_EXCLUDED, criterion, 1);
-}
-
-/* What the outcome is to every criterion that has not found the request bad before. */
-static void judge(const struct recorder_part *p, struct recorder_ticket *t, enum outcome_kind kind,
-                  int64_t elapsed_ns)
-{
-    const struct policy_criterion *criteria = p->policy->analysis.criteria;
-    enum mark error = judge_error(kind);
-    uint32_t left = p->latency_mask & ~t->bad_mask;
-
-    for (; left != 0; left &= left - 1) {
-        size_t c = (size_t)__builtin_ctz(left);
-        apply(t, c, judge_latency(kind, elapsed_ns, criteria[c].limit_ns));
-    }
-    left = error == MARK_OK ? 0 : p->other_mask & ~t->bad_mask;
-    for (; left != 0; left &= left - 1)
-        apply(t, (size_t)__builtin_ctz(left), error);
-}
-
-static void settle(const struct recorder_part *p, struct recorder_ticket *t, enum outcome_kind kind,
-                   int64_t elapsed_ns)
-{
-    uint32_t overdue = t->bad_mask;
-    bool good = kind == OUTCOME_OK && elapsed_ns >= 0 && elapsed_ns <= p->lowest_limit_ns;
-
-    if (!good) /* else to all criteria */
-        judge(p, t, kind, elapsed_ns);
-    if (outcome_is_error(kind))
-        cell_add(t->cell, (enum variant)t->variant, CELL_ERRORS, 0, 1);
-    else if (kind == OUTCOME_CLIENT_ABORT)
-        cell_add(t->cell, (enum variant)t->variant, CELL_EXCUSED, 0, 1);
-    close_ticket(t, overdue);
-    if (outcome_is_error(kind) || t->bad_mask != overdue)
-        alarm(t);
-}
-
-static void add_time(struct recorder_part *p, enum variant variant, enum recorder_histogram which,
-                     int64_t ns)
-{
-    struct histogram *_Atomic *at = &p->histograms[variant][which];
-    struct histogram *h = atomic_load_explicit(at, memory_order_relaxed);
-    if (h == NULL) {
-        h = xcalloc(1, sizeof *h);
-        atomic_store_explicit(at, h, memory_order_release);
-    }
-    histogram_add(h, ns);
-}
-
-static void add_times(struct recorder_part *p, enum variant variant, const struct outcome *outcome)
-{
-    if (outcome->latency_ns >= 0)
-        add_time(p, variant, HIST_LATENCY, outcome->latency_ns);
-    if (outcome->first_byte_ns >= 0)
-        add_time(p, variant, HIST_FIRST_BYTE, outcome->first_byte_ns);
-    if (outcome->connect_ns >= 0)
-        add_time(p, variant, HIST_CONNECT, outcome->connect_ns);
-    if (outcome->first_token_ns >= 0)
-        add_time(p, variant, HIST_FIRST_TOKEN, outcome->first_token_ns);
-    if (outcome->queue_ns >= 0)
-        add_time(p, variant, HIST_QUEUE, outcome->queue_ns);
-}
-
-void recorder_finish(struct recorder_shard *shard, struct recorder_ticket *t,
-                     const struct outcome *outcome, int64_t now_ns)
 {
     (void)shard; /* named by the one worker that may call this */
     if (t->cell == NULL)
         return;
     struct recorder_part *p = t->part;
     enum variant variant = (enum variant)t->variant;
-    int64_t elapsed_ns = outcome->latency_ns;
-    if (elapsed_ns < 0 && t->sent_ns != 0)
-        elapsed_ns = now_ns - t->sent_ns - t->unread_ns;
 
-    settle(p, t, outcome->kind, elapsed_ns);
-    add(&p->outcomes[variant][outcome->kind]);
+    t->endpoint = endpoint;
+    if (p->judge.times == 0 || endpoint >= p->policy->versions[variant].endpoint_count ||
+        p->warm[variant][endpoint])
+        return;
+    if (!is_new(p, variant, endpoint, now_ns)) {
+        p->warm[variant][endpoint] = true;
+        return;
+    }
+    t->warm_up = true;
+    mark_excluded(t, t->open & p->judge.times);
+    cell_changed(t->cell);
+    list_remove(&t->in_flight);
+}
+
+void recorder_stream(struct recorder_shard *shard, struct recorder_ticket *t,
+                     enum outcome_stream stream)
+{
+    if (t->cell == NULL)
+        return;
+    const struct judge *j = &t->part->judge;
+    t->stream = (uint8_t)stream;
+    if ((judge_may_break(j, stream, t->first_token, t->open) & j->by_answer) == 0)
+        return;
+    /* Its place was found for less; the next sweep looks when it is due now. */
+    list_remove(&t->in_flight);
+    wheel_put(shard, t, 0);
+}
+
+void recorder_first_token(struct recorder_ticket *t, int64_t now_ns)
+{
+    if (t->cell == NULL || t->first_token)
+        return;
+    const struct judge *j = &t->part->judge;
+    uint32_t asked = j->first_token & t->open;
+    if (asked != 0 && t->sent_ns != 0) {
+        const int64_t *limits = cell_limits(t->cell, (enum variant)t->variant);
+        uint32_t bad =
+            judge_in_flight(j, STREAM_YES, false, since_sent_ns(t, now_ns), limits, asked);
+        if (bad != 0)
+            mark_overdue(t, bad, now_ns);
+    }
+    t->first_token = true;
+}
+
+/* --- values -------------------------------------------------------------------------------- */
+
+static void push_value(const struct recorder_ticket *t, struct shift_value value)
+{
+    value.epoch = cell_epoch(t->cell);
+    value.variant = t->variant;
+    value_ring_push(t->part->values, &value);
+}
+
+void recorder_value(struct recorder_shard *shard, struct recorder_ticket *t,
+                    const struct shift_value *value)
+{
+    (void)shard; /* as above */
+    if (t->cell == NULL)
+        return;
+    const struct judge *j = &t->part->judge;
+    if ((j->shifts & t->applies & ~j->other_kind[t->stream] & UINT32_C(1) << value->criterion) != 0)
+        push_value(t, *value);
+}
+
+static void push_numbers(const struct recorder_ticket *t, uint32_t criteria, int64_t number)
+{
+    for (; criteria != 0; criteria &= criteria - 1)
+        push_value(t, (struct shift_value){.criterion = (uint8_t)__builtin_ctz(criteria),
+                                           .kind = number >= 0 ? VALUE_NUMBER : VALUE_MISSING,
+                                           .number = number >= 0 ? (double)number : 0});
+}
+
+/* Of good answers alone: a page that says what went wrong has a size of its own. */
+static void take_values(const struct recorder_ticket *t, const struct outcome *o)
+{
+    const struct judge *j = &t->part->judge;
+    uint32_t asked = t->applies & ~j->other_kind[o->stream];
+
+    if (o->response_bytes >= 0)
+        push_numbers(t, j->sizes & asked, o->response_bytes);
+    push_numbers(t, j->tokens & asked, o->tokens);
+}
+
+/* --- the end of a request ------------------------------------------------------------------ */
+
+/* Nothing more is asked of the ticket: no longer overdue, no longer in flight. */
+static void close_ticket(struct recorder_ticket *t, uint32_t overdue)
+{
+    count_each(t, CELL_OVERDUE, overdue, -1);
+    cell_add(t->cell, (enum variant)t->variant, CELL_SETTLED, 0, 1);
+    cell_changed(t->cell);
+    list_remove(&t->in_flight);
+    t->cell = NULL;
+}
+
+static void settle(struct recorder_ticket *t, const struct outcome *o, int64_t elapsed_ns,
+                   int64_t now_ns)
+{
+    struct recorder_part *p = t->part;
+    enum variant variant = (enum variant)t->variant;
+    bool error = (p->judge.error_kinds & outcome_bit(o->kind)) != 0;
+    uint32_t overdue = t->bad_mask, bad, excluded;
+
+    judge_end(&p->judge, o, elapsed_ns, cell_limits(t->cell, variant), t->open, &bad, &excluded);
+    if ((bad | excluded) != 0) {
+        mark_bad(t, bad);
+        mark_excluded(t, excluded);
+    }
+    if (error)
+        cell_add(t->cell, variant, CELL_ERRORS, 0, 1);
+    else if (o->kind == OUTCOME_CLIENT_ABORT)
+        cell_add(t->cell, variant, CELL_EXCUSED, 0, 1);
+    close_ticket(t, overdue);
+    if (variant != VARIANT_CANARY || (!error && t->bad_mask == 0))
+        return;
+    if (error || (bad & p->judge.rare) != 0)
+        alarm(p);
+    struct recorder_example e = {
+        .wall_ns = now_ns, .kind = o->kind, .latency_ns = elapsed_ns, .endpoint = o->endpoint};
+    keep_example(t, error || (t->bad_mask & p->judge.rare) != 0, &e);
+}
+
+/* Into a histogram that is made when it is missing. */
+static inline void keep_time(struct histogram *_Atomic *at, int64_t ns)
+{
+    struct histogram *h;
+
+    if (ns < 0)
+        return;
+    h = atomic_load_explicit(at, memory_order_relaxed);
+    histogram_add(h != NULL ? h : recorder_make_histogram(at), ns);
+}
+
+/* Stable's times that teach the limits which follow it. What ended with a timeout took at least so
+ * long; other failures say nothing of how long answers take. Returns whether its latency is one. */
+static bool teach(struct recorder_part *p, const struct recorder_ticket *t, const struct outcome *o)
+{
+    uint32_t sample = p->judge.moving & t->applies & ~p->judge.other_kind[o->stream];
+    bool latency = false;
+
+    if (t->warm_up ||
+        (o->kind != OUTCOME_OK && o->kind != OUTCOME_TIMEOUT && o->kind != OUTCOME_STALLED))
+        return false;
+    for (size_t i = 0; i < p->group_count; i++) {
+        struct moving_group *g = &p->groups[i];
+        if (g->all_latency)
+            latency = true;
+        else if ((sample & g->criteria) != 0)
+            keep_time(&g->times, judge_time_of((enum criterion_metric)g->metric, o));
+    }
+    return latency;
+}
+
+static void add_times(struct recorder_part *p, enum variant variant, const struct outcome *outcome,
+                      bool sample)
+{
+    bool other = p->splits_latency && variant == VARIANT_STABLE && !sample;
+
+    struct histogram *_Atomic *of = p->histograms[variant];
+
+    keep_time(&of[other ? HIST_OTHER_LATENCY : HIST_LATENCY], outcome->latency_ns);
+    keep_time(&of[HIST_FIRST_BYTE], outcome->first_byte_ns);
+    keep_time(&of[HIST_CONNECT], outcome->connect_ns);
+    keep_time(&of[HIST_FIRST_TOKEN], outcome->first_token_ns);
+    keep_time(&of[HIST_QUEUE], outcome->queue_ns);
+}
+
+void recorder_finish(struct recorder_shard *shard, struct recorder_ticket *t,
+                     const struct outcome *outcome, int64_t now_ns)
+{
+    (void)shard; /* as above */
+    if (t->cell == NULL)
+        return;
+    struct recorder_part *p = t->part;
+    enum variant variant = (enum variant)t->variant;
+    int64_t elapsed_ns = outcome->latency_ns;
+    bool sample = false;
+    if (elapsed_ns < 0 && t->sent_ns != 0)
+        elapsed_ns = since_sent_ns(t, now_ns);
+
+    if (outcome->kind == OUTCOME_OK && (p->judge.sizes | p->judge.tokens) != 0)
+        take_values(t, outcome);
+    settle(t, outcome, elapsed_ns, now_ns);
+    recorder_add(&p->outcomes[variant][outcome->kind]);
     if (outcome->endpoint < p->policy->versions[variant].endpoint_count)
-        add(&p->endpoints[variant][outcome->endpoint * OUTCOME_KIND_COUNT + outcome->kind]);
-    add_times(p, variant, outcome);
+        recorder_add(
+            &p->endpoints[variant][outcome->endpoint * OUTCOME_KIND_COUNT + outcome->kind]);
+    if (variant == VARIANT_STABLE && p->judge.moving != 0)
+        sample = teach(p, t, outcome);
+    add_times(p, variant, outcome, sample);
 }
 
 void recorder_void(struct recorder_shard *shard, struct recorder_ticket *t)
 {
-    (void)shard;
+    (void)shard; /* as above */
     if (t->cell == NULL)
         return;
     struct recorder_part *p = t->part;
     enum variant variant = (enum variant)t->variant;
 
-    for (size_t c = 0; c < p->policy->analysis.criteria_count; c++)
-        if ((t->bad_mask >> c & 1) == 0)
-            cell_add(t->cell, variant, CELL_EXCLUDED, c, 1);
+    mark_excluded(t, t->open);
     cell_add(t->cell, variant, CELL_EXCUSED, 0, 1);
     close_ticket(t, t->bad_mask);
-    add(&p->voided[variant]);
+    recorder_add(&p->voided[variant]);
 }
 
 void recorder_count(struct recorder_shard *shard, uint32_t rollout, enum variant variant,
                     const struct outcome *outcome)
 {
     struct recorder_part *p = part_of(shard, rollout);
-    add(&p->retry_outcomes[variant][outcome->kind]);
-    add_times(p, variant, outcome);
+    recorder_add(&p->retry_outcomes[variant][outcome->kind]);
+    add_times(p, variant, outcome, false);
 }
 
 void recorder_result(struct recorder_shard *shard, uint32_t rollout, unsigned result)
 {
     CHECK(result < RESULT_KIND_COUNT);
-    add(&part_of(shard, rollout)->results[result]);
+    recorder_add(&part_of(shard, rollout)->results[result]);
 }
 
 void recorder_token_gap(struct recorder_shard *shard, uint32_t rollout, enum variant variant,
                         int64_t gap_ns)
 {
-    if (gap_ns >= 0)
-        add_time(part_of(shard, rollout), variant, HIST_TOKEN_GAP, gap_ns);
-}
-
-/* --- readers ------------------------------------------------------------------------------- */
-
-void recorder_read(struct recorder *r, uint32_t rollout, struct observation *obs)
-{
-    for (size_t i = 0; i < r->shard_count; i++) {
-        struct recorder_part *p = part_seen(r, i, rollout);
-        if (p != NULL)
-            cells_read(p->cells, obs);
-    }
-}
-
-uint64_t recorder_alarms(const struct recorder *r, uint32_t rollout)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < r->shard_count; i++) {
-        const struct recorder_part *p = part_seen(r, i, rollout);
-        if (p != NULL)
-            sum += atomic_load_explicit(&p->alarms, memory_order_acquire);
-    }
-    return sum;
-}
-
-static void add_totals(const struct recorder_part *p, struct recorder_totals *to)
-{
-    for (size_t v = 0; v < VARIANT_COUNT; v++) {
-        struct recorder_variant_totals *variant = &to->variants[v];
-        for (size_t k = 0; k < OUTCOME_KIND_COUNT; k++) {
-            uint64_t retries = get(&p->retry_outcomes[v][k]);
-            variant->outcomes[k] += get(&p->outcomes[v][k]);
-            variant->retry_outcomes[k] += retries;
-            variant->retries += retries;
-        }
-        variant->voided += get(&p->voided[v]);
-        variant->dispatched += get(&p->dispatched[v]);
-    }
-    for (size_t k = 0; k < RESULT_KIND_COUNT; k++)
-        to->results[k] += get(&p->results[k]);
-    to->overflows += get(&p->overflows);
-}
-
-void recorder_shard_totals(const struct recorder *r, size_t shard, uint32_t rollout,
-                           struct recorder_totals *ret)
-{
-    const struct recorder_part *p = part_seen(r, shard, rollout);
-    *ret = (struct recorder_totals){0};
-    if (p != NULL)
-        add_totals(p, ret);
-}
-
-void recorder_totals(const struct recorder *r, uint32_t rollout, struct recorder_totals *ret)
-{
-    *ret = (struct recorder_totals){0};
-    for (size_t i = 0; i < r->shard_count; i++) {
-        const struct recorder_part *p = part_seen(r, i, rollout);
-        if (p != NULL)
-            add_totals(p, ret);
-    }
-}
-
-void recorder_endpoint_totals(const struct recorder *r, uint32_t rollout, enum variant variant,
-                              uint32_t endpoint, uint64_t ret[static OUTCOME_KIND_COUNT])
-{
-    for (size_t k = 0; k < OUTCOME_KIND_COUNT; k++)
-        ret[k] = 0;
-    for (size_t i = 0; i < r->shard_count; i++) {
-        const struct recorder_part *p = part_seen(r, i, rollout);
-        if (p == NULL || endpoint >= p->policy->versions[variant].endpoint_count)
-            continue;
-        for (size_t k = 0; k < OUTCOME_KIND_COUNT; k++)
-            ret[k] += get(&p->endpoints[variant][endpoint * OUTCOME_KIND_COUNT + k]);
-    }
-}
-
-void recorder_histogram(const struct recorder *r, uint32_t rollout, enum variant variant,
-                        enum recorder_histogram which, struct histogram_view *ret)
-{
-    *ret = (struct histogram_view){0};
-    for (size_t i = 0; i < r->shard_count; i++) {
-        const struct recorder_part *p = part_seen(r, i, rollout);
-        if (p == NULL)
-            continue;
-        const struct histogram *h =
-            atomic_load_explicit(&p->histograms[variant][which], memory_order_acquire);
-        if (h != NULL)
-            histogram_merge(ret, h);
-    }
-}
-
-void recorder_limits(struct recorder *r, uint32_t rollout, const struct moving_limits *limits)
-{
-    CHECK(rollout < r->rollout_count);
-    (void)limits;
-}
-
-void recorder_values(struct recorder *r, uint32_t rollout,
-                     void (*take)(void *ctx, const struct shift_value *), void *ctx)
-{
-    CHECK(rollout < r->rollout_count);
-    (void)take;
-    (void)ctx;
-}
-
-void recorder_moving_histogram(const struct recorder *r, uint32_t rollout, size_t criterion,
-                               struct histogram_view *ret)
-{
-    CHECK(rollout < r->rollout_count);
-    (void)criterion;
-    *ret = (struct histogram_view){0};
-}
-
-size_t recorder_examples(const struct recorder *r, uint32_t rollout, struct recorder_example *ret,
-                         size_t max)
-{
-    CHECK(rollout < r->rollout_count);
-    (void)ret;
-    (void)max;
-    return 0;
+    keep_time(&part_of(shard, rollout)->histograms[variant][HIST_TOKEN_GAP], gap_ns);
 }

@@ -74,6 +74,7 @@ struct recorder_ticket {
     uint32_t applies;  /* criteria whose `where` the request fits */
     uint32_t open;     /* criteria for which it is not decided yet */
     uint32_t bad_mask; /* criteria already marked bad */
+    uint32_t endpoint; /* UINT32_MAX: none yet */
     uint8_t variant;
     uint8_t stream;   /* enum outcome_stream, as far as it is known */
     bool first_token; /* came */

@@ -97,6 +97,10 @@ void slot_counts_add(struct slot_counts *to, const struct slot_counts *more, siz
 uint32_t slot_counts_pending(const struct slot_counts *counts, size_t criterion)
 {
     int64_t pending = (int64_t)counts->dispatched - counts->settled - counts->overdue[criterion];
+    /* Some of those in flight may be no samples already. */
+    int64_t most = (int64_t)slot_counts_sample(counts, criterion) - counts->bad[criterion];
+    if (pending > most)
+        pending = most;
     return pending > 0 ? (uint32_t)pending : 0;
 }
 

@@ -67,6 +67,7 @@ static inline void test_policy_init(struct test_policy *t)
         .steps = t->steps,
         .step_count = 4,
         .analysis = {.max_false_revert = 0.001,
+                     .error_kinds = outcome_errors,
                      .max_bad_promotion = 0.05,
                      .slot_ns = NS_PER_SEC,
                      .min_bad_slots = 3,

@@ -582,7 +582,7 @@ static void test_overflow_is_bounded_and_visible(void **state)
 
 static void test_memory_is_used_again(void **state)
 {
-    struct cells *cells = cells_new(2);
+    struct cells *cells = cells_new(2, 0);
     struct observation seen;
     uint64_t counted = 0;
     (void)state;

@@ -82,6 +82,10 @@ static void test_counts_never_contradict_themselves(void **state)
         {{.dispatched = 10, .settled = 10, .excluded = {2}}, 8, 0},
         {{.dispatched = 0, .settled = 3, .bad = {2}}, 2, 0}, /* late, of a closed slot */
         {{.dispatched = 1, .settled = 3, .excluded = {2}}, 0, 0},
+        /* In flight, and not asked about by the criterion. */
+        {{.dispatched = 10, .settled = 1, .excluded = {8}}, 2, 2},
+        {{.dispatched = 10, .excluded = {8}, .bad = {1}, .overdue = {1}}, 2, 1},
+        {{.dispatched = 10, .excluded = {10}}, 0, 0},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
