@@ -15,6 +15,7 @@
 #include "cli/simulate_text.h"
 #include "controller/rollout.h"
 #include "controller/sim_batch.h"
+#include "controller/sim_svg.h"
 
 enum { ROLLOUTS_DEFAULT = 1000, ROLLOUTS_COUNT_MAX = 10000000, WORLD_BYTES_MAX = 64 * 1024 };
 #define WATCH_DEFAULT_NS (60 * NS_PER_SEC)
@@ -217,6 +218,41 @@ static void run_column(const struct sim_config *config, const struct settings *s
     sim_batch_deinit(&batch);
 }
 
+/* Draws the first rollout of the batch. */
+static int draw(const struct sim_config *config, const struct settings *s, const char *path)
+{
+    struct sim_history history;
+    struct sim_config traced = *config;
+    struct sim_result result;
+    struct strbuf title, out;
+    FILE *f = fopen(path, "wb");
+
+    if (f == NULL) {
+        fprintf(stderr, "sluice simulate: %s: %s\n", path, strerror(errno));
+        return CLI_FAILED;
+    }
+    sim_history_init(&history);
+    strbuf_init(&title, 4096);
+    strbuf_init(&out, OUTPUT_BYTES_MAX);
+    traced.trace = sim_history_add;
+    traced.trace_ctx = &history;
+    struct sim_world *world = sim_world_new(&traced);
+    sim_world_run(world, sim_seed(s->seed, 0), &result);
+    sim_world_free(world);
+    strbuf_addf(&title, "%s: %s; canary ", config->plan->policy.name, sim_end_names[result.end]);
+    sim_variant_text(&config->plan->spec.variants[VARIANT_CANARY], &title);
+    sim_svg(&history, strbuf_str(&title), &out);
+    output_write(f, &out);
+    bool ok = !out.overflow && ferror(f) == 0;
+    ok = fclose(f) == 0 && ok;
+    if (!ok)
+        fprintf(stderr, "sluice simulate: %s: could not be written\n", path);
+    sim_history_deinit(&history);
+    strbuf_deinit(&title);
+    strbuf_deinit(&out);
+    return ok ? CLI_OK : CLI_FAILED;
+}
+
 static void print_report(const struct simulate_report *report, bool json)
 {
     struct strbuf out;
@@ -233,12 +269,39 @@ static void print_report(const struct simulate_report *report, bool json)
     strbuf_deinit(&out);
 }
 
+struct rivals {
+    struct sim_rival_rules rules[SIMULATE_COLUMNS_MAX - 1];
+    char names[SIMULATE_COLUMNS_MAX - 1][SIM_RIVAL_NAME_MAX];
+    size_t count;
+};
+
+static int read_rivals(const struct cli_args *args, const struct policy *policy, struct rivals *ret)
+{
+    struct str list = str_from(option_value(args, "compare")), one;
+    struct error error = {.code = 0};
+
+    ret->count = 0;
+    while (str_split(&list, ',', &one)) {
+        if (ret->count == SIMULATE_COLUMNS_MAX - 1)
+            error_set(&error, -E2BIG, "at most %d", SIMULATE_COLUMNS_MAX - 1);
+        else
+            sim_rival_parse(str_trim(one), policy, &ret->rules[ret->count], &error);
+        if (error.code != 0)
+            return usage_error("--compare", &error);
+        sim_rival_name(&ret->rules[ret->count], ret->names[ret->count]);
+        ret->count++;
+    }
+    return CLI_OK;
+}
+
 static int simulate(const struct cli_args *args, const struct policy *policy)
 {
     struct settings settings;
     struct sim_spec spec;
+    struct rivals rivals;
 
-    if (read_spec(args, &spec) != CLI_OK || read_settings(args, &settings) != CLI_OK)
+    if (read_spec(args, &spec) != CLI_OK || read_settings(args, &settings) != CLI_OK ||
+        read_rivals(args, policy, &rivals) != CLI_OK)
         return CLI_USAGE;
     struct sim_plan *plan = sim_plan_new(policy, &spec, !option_given(args, "no-bake"));
     struct simulate_report *report = xcalloc(1, sizeof(*report));
@@ -250,11 +313,17 @@ static int simulate(const struct cli_args *args, const struct policy *policy)
     report->plan = plan;
     report->seed = settings.seed;
     report->watch_s = (double)settings.watch_ns / 1e9;
+    const char *svg = option_value(args, "svg");
+    int rc = svg == NULL ? CLI_OK : draw(&config, &settings, svg);
     run_column(&config, &settings, "sluice", &report->columns[report->count++]);
+    for (size_t i = 0; i < rivals.count; i++) {
+        config.rival = &rivals.rules[i];
+        run_column(&config, &settings, rivals.names[i], &report->columns[report->count++]);
+    }
     print_report(report, option_json(args));
     free(report);
     sim_plan_free(plan);
-    return CLI_OK;
+    return rc;
 }
 
 static int run_simulate(const struct cli_args *args)
@@ -288,6 +357,8 @@ static const struct cli_option simulate_options[] = {
     {"rollouts", 'n', "N", "how many (1000)"},
     {"seed", 0, "N", "of all chance (1); equal seeds give equal results"},
     {"jobs", 'j', "N", "threads (one per core)"},
+    {"svg", 0, "FILE", "draw weight and evidence over time, of the first rollout"},
+    {"compare", 0, "RULES", "argo, flagger: what their rules would have done; argo:60s:0:1%"},
     {"watch", 0, "DURATION", "stable alone, before the rollout (1m)"},
     {"hours", 0, "N", "end of a rollout that does not end by itself"},
     {"no-bake", 0, NULL, "promoted with the last step"},
@@ -310,7 +381,10 @@ const struct cli_command command_simulate = {
         "  bursts=3s/5m:50%        for 3 s, once in 5 min, half of all requests fail (means)\n"
         "  outage=10m+2m:40%       from 10 min on, for 2 min, 40% fail\n"
         "  onset=120s              the canary is like stable until then; or from a weight on: 50%\n"
-        "--shared takes bursts, outage and swing=50%/20m (times go up and down).",
+        "--shared takes bursts, outage and swing=50%/20m (times go up and down).\n"
+        "--compare: argo or flagger, then interval, failures and limit, as far as they differ "
+        "from\n"
+        "a minute, 3 or 5, and the policy's own limit on the error rate.",
     .example = "  sluice simulate chat.yaml --canary errors=5% --rps 100\n"
                "  sluice simulate chat.yaml --canary shift=2x --stable latency=lognormal:3s:1",
     .options = simulate_options,

@@ -10,13 +10,19 @@
 
 /* --- cells ------------------------------------------------------------------------------------ */
 
+/* Percent with two digits that say something: 0.00123 → "0.12", 0.99871 → "99.87". */
+static double percent(double share)
+{
+    double value = 100 * share, edge = fmin(value, 100 - value);
+    double unit = edge <= 0 ? 1 : pow(10, fmin(floor(log10(edge)) - 1, 0));
+
+    return round(value / unit) * unit;
+}
+
 static void share_cell(struct table *t, const struct sim_share *s, enum colour colour)
 {
-    char share[UNITS_TEXT_MAX], lower[UNITS_TEXT_MAX], upper[UNITS_TEXT_MAX];
-
-    table_cell(t, s->count > 0 ? colour : COLOUR_NONE, "%s (%s to %s)",
-               units_share_text(s->share, share), units_share_text(s->lower, lower),
-               units_share_text(s->upper, upper));
+    table_cell(t, s->count > 0 ? colour : COLOUR_NONE, "%.10g%%  [%.10g, %.10g]", percent(s->share),
+               percent(s->lower), percent(s->upper));
 }
 
 /* 4.37 → "4.4 s", 754 → "12m34s" */

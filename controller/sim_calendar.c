@@ -161,6 +161,16 @@ bool sim_calendar_has_news(const struct sim_calendar *c)
     return c->dirty_from < c->cell_count;
 }
 
+void sim_calendar_forget(struct sim_calendar *c)
+{
+    for (uint32_t n = c->dirty_from; n < c->cell_count; n++) {
+        struct sim_cell *cell = sim_calendar_cell(c, n);
+        memset(cell->counts, 0, sizeof(cell->counts));
+        cell->dirty = false;
+    }
+    c->dirty_from = c->cell_count;
+}
+
 void sim_calendar_take(struct sim_calendar *c, struct observation *o)
 {
     CHECK(o->count == 0);

@@ -90,5 +90,6 @@ void sim_calendar_pass(struct sim_calendar *, int64_t tick);
 bool sim_calendar_has_news(const struct sim_calendar *);
 /* Moves what there is to report into an empty observation. */
 void sim_calendar_take(struct sim_calendar *, struct observation *);
+void sim_calendar_forget(struct sim_calendar *); /* nobody takes it; the sums stay */
 
 #endif

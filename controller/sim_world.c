@@ -34,6 +34,7 @@ struct sim_world {
     int64_t max_ns;
     struct sim_calendar calendar;
     struct sim_traffic traffic;
+    struct sim_rival rival;
     struct reference *reference;
     struct engine engine;
     struct observation observation;
@@ -278,7 +279,7 @@ static void begin(struct sim_world *w, uint64_t seed)
     w->ended = false;
     sim_calendar_reset(&w->calendar);
     sim_traffic_begin(&w->traffic, w->plan, &w->calendar, rng_u64(&rng));
-    w->reference = reference_new(&w->plan->policy);
+    w->reference = w->config.rival != NULL ? NULL : reference_new(&w->plan->policy);
     engine_init(&w->engine, &w->plan->policy, now(w));
     w->epoch = w->engine.state.epoch;
 }
@@ -295,6 +296,47 @@ static void traffic(struct sim_world *w)
     };
 
     sim_traffic_tick(&w->traffic, &m);
+}
+
+/* --- other rules ------------------------------------------------------------------------------ */
+
+static void rival_weight(struct sim_world *w, uint32_t weight_bp)
+{
+    if (w->weight_bp > 0 && weight_bp == 0) {
+        take_toll(w, &w->result->down);
+        take_toll(w, &w->result->verdict);
+    }
+    set_weight(w, w->epoch + 1, weight_bp);
+}
+
+static void steer_rival(struct sim_world *w)
+{
+    const struct policy_step *steps = w->plan->policy.steps;
+    struct sim_calendar *c = &w->calendar;
+
+    sim_calendar_forget(c);
+    if (w->tick < w->start_tick)
+        return;
+    if (w->tick == w->start_tick) {
+        sim_rival_begin(&w->rival, w->config.rival, &w->plan->policy);
+        rival_weight(w, steps[0].weight_bp);
+        return;
+    }
+    switch (sim_rival_look(&w->rival, since_start(w), c->settled[VARIANT_CANARY],
+                           c->errors[VARIANT_CANARY])) {
+    case SIM_RIVAL_STAYS:
+        return;
+    case SIM_RIVAL_STEPS:
+        rival_weight(w, steps[w->rival.step - 1].weight_bp);
+        return;
+    case SIM_RIVAL_PROMOTES:
+        finish(w, SIM_PROMOTED, CAUSE_PASSED);
+        return;
+    case SIM_RIVAL_REVERTS:
+        rival_weight(w, 0);
+        finish(w, SIM_REVERTED, CAUSE_CRITERION);
+        return;
+    }
 }
 
 /* The policy of a plan starts on command, so that stable can be watched before. */
@@ -319,14 +361,17 @@ void sim_world_run(struct sim_world *w, uint64_t seed, struct sim_result *ret)
     begin(w, seed);
     while (!w->ended && since_start(w) < w->max_ns) {
         sim_calendar_pass(&w->calendar, w->tick);
-        steer(w);
+        if (w->config.rival != NULL)
+            steer_rival(w);
+        else
+            steer(w);
         if (w->ended)
             break;
         traffic(w);
         w->tick++;
     }
     ret->end_ns = since_start(w);
-    ret->step = w->engine.state.step;
+    ret->step = w->config.rival != NULL ? w->rival.step : w->engine.state.step;
     ret->requests = w->traffic.requests;
     ret->failed = w->traffic.failed;
     engine_deinit(&w->engine);

@@ -15,6 +15,7 @@
 
 #include "controller/rollout.h"
 #include "controller/sim_plan.h"
+#include "controller/sim_rival.h"
 
 /* What has passed since the canary's trouble began (its first traffic, or the onset). */
 struct sim_toll {
@@ -60,7 +61,8 @@ struct sim_config {
     int64_t watch_ns; /* stable alone, before the rollout */
     int64_t max_ns;   /* since the start of the rollout; 0: as long as the policy can take */
     bool every_tick;
-    sim_trace *trace; /* NULL: none; a point per second, and each event */
+    const struct sim_rival_rules *rival; /* decides in place of the engine; NULL: the engine does */
+    sim_trace *trace;                    /* NULL: none; a point per second, and each event */
     void *trace_ctx;
 };
 
