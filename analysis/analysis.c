@@ -1,23 +1,13 @@
-/* Slots open and close here, increments find theirs, and a report is put together. What surprises:
- * slots of weight 0 get no start weight and do not use up the plan's, since no canary request can
- * be dispatched in them (a predictable choice, so E stays an e-process); a rollout may wait for
- * days.
- *
- * hard_down is judged by slots, which approximates "N failures in a row": the order inside a slot
- * is not known, so a slot with one good request ends a run although failures may follow in it, and
- * the time a run lasts is taken between the starts of its first and last slot.
+/* Slots open and close here, and increments find theirs. What surprises: slots of weight 0 get no
+ * start weight and do not use up the plan's, since no canary request can be dispatched in them (a
+ * predictable choice, so E stays an e-process); a rollout may wait for days.
  */
 #include "analysis/analysis.h"
 
-#include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/criterion.h"
-#include "analysis/ring.h"
-#include "analysis/sequential.h"
-#include "analysis/window.h"
+#include "analysis/analysis_state.h"
 #include "base/arena.h"
 #include "base/check.h"
 
@@ -28,80 +18,53 @@ enum {
     OPEN_MAX = 4096,
 };
 
-#define LOG_E_NONE (-1e9)
-
-/* Canary failures without a good answer in between. */
-struct run {
-    uint64_t failures;
-    int64_t first_slot, last_slot;
-};
-
-/* What a step has shown, for one criterion. */
-struct step_sums {
-    struct prefixes canary;
-    struct criterion_sum stable;
-};
-
-struct cache {
-    bool valid;
-    struct analysis_report report;
-};
-
-struct analysis {
-    const struct policy *policy;
-    struct sequential_plan plan;
-    size_t open_max;
-    size_t count;
-    struct criterion criteria[CRITERIA_MAX];
-    struct window window; /* each criterion's ring has a slot for each of these */
-
-    bool started;         /* a weight is known */
-    uint32_t first_epoch; /* outcomes of an older one are another canary's */
-    uint32_t epoch, weight_bp, step;
-    uint64_t slots_opened, steps_started;
-
-    uint64_t step_requests;                /* of the canary, dispatched in this step */
-    struct step_sums closed[CRITERIA_MAX]; /* of this step, in slots that were closed for good */
-    struct run closed_run;
-    bool run_tripped; /* by a run that was closed since */
-    int64_t first_bad_slot;
-    struct probe probe;
-    struct cache *cache; /* the last report, while nothing has changed */
-};
-
 static uint64_t slots_in(const struct policy *p, int64_t ns)
 {
     return (uint64_t)(ns / p->analysis.slot_ns);
 }
 
+static struct sequential_plan plan_of(const struct policy *p)
+{
+    uint64_t planned = 0, bake = slots_in(p, p->bake.for_ns);
+    for (size_t i = 0; i < p->step_count; i++)
+        planned += slots_in(p, p->steps[i].hold_ns);
+    return (struct sequential_plan){
+        .alpha = p->analysis.max_false_revert,
+        .share = 1,
+        .steps = (p->step_count > 0 ? p->step_count : 1) + (bake > 0 ? 1 : 0),
+        .slots = planned > 0 ? planned : 1,
+        .bake_slots = bake,
+        .min_bad_slots = p->analysis.min_bad_slots,
+    };
+}
+
 static void clear_step(struct analysis *a)
 {
     a->step_requests = 0;
-    memset(a->closed, 0, sizeof a->closed);
     a->first_bad_slot = -1;
+    for (size_t c = 0; c < a->count; c++)
+        step_record_begin(&a->criteria[c].record);
 }
 
 struct analysis *analysis_new(const struct policy *p)
 {
     struct analysis *a = xcalloc(1, sizeof *a);
-    uint64_t planned = 0;
-    for (size_t i = 0; i < p->step_count; i++)
-        planned += slots_in(p, p->steps[i].hold_ns);
     a->policy = p;
-    a->plan = (struct sequential_plan){
-        .alpha = p->analysis.max_false_revert,
-        .criteria = p->analysis.criteria_count,
-        .steps = p->step_count > 0 ? p->step_count : 1,
-        .slots = planned > 0 ? planned : 1,
-        .min_bad_slots = p->analysis.min_bad_slots,
-    };
+    a->plan = plan_of(p);
     uint64_t open = slots_in(p, p->upstream.total_timeout_ns) + 2 * DENSE_SLOTS;
     a->open_max = open < OPEN_MIN ? OPEN_MIN : open > OPEN_MAX ? OPEN_MAX : (size_t)open;
     a->count = p->analysis.criteria_count;
+    a->criteria = xcalloc(a->count > 0 ? a->count : 1, sizeof a->criteria[0]);
+    wide_init(&a->wide, p, &a->plan);
     for (size_t c = 0; c < a->count; c++) {
-        criterion_init(&a->criteria[c], &p->analysis.criteria[c], c, &a->plan);
+        const struct policy_criterion *k = &p->analysis.criteria[c];
+        criterion_init(&a->criteria[c], p, c, &a->plan, &a->wide.plan);
+        a->values = a->values || !a->criteria[c].sequential;
+        a->lesser = a->lesser || k->on_fail != ON_FAIL_ROLLBACK ||
+                    (criterion_is_relative(k) && k->frozen_on_fail != ON_FAIL_ROLLBACK);
     }
     window_init(&a->window);
+    placebo_init(&a->placebo, p, &a->plan);
     a->cache = xcalloc(1, sizeof *a->cache);
     clear_step(a);
     return a;
@@ -113,7 +76,10 @@ void analysis_free(struct analysis *a)
         return;
     for (size_t c = 0; c < a->count; c++)
         criterion_deinit(&a->criteria[c]);
+    free(a->criteria);
     window_deinit(&a->window);
+    wide_deinit(&a->wide);
+    placebo_deinit(&a->placebo);
     free(a->cache);
     free(a);
 }
@@ -123,81 +89,64 @@ void analysis_reset(struct analysis *a)
     for (size_t c = 0; c < a->count; c++)
         criterion_reset(&a->criteria[c]);
     window_drop(&a->window, a->window.count);
-    a->started = false;
-    a->weight_bp = a->step = 0;
-    a->slots_opened = a->steps_started = 0;
+    wide_reset(&a->wide);
+    placebo_reset(&a->placebo);
+    a->started = a->baking = a->run_tripped = false;
+    a->weight_bp = a->step = a->visit_count = 0;
+    a->given = a->lesser_given = (struct sequential_starts){0};
     a->closed_run = (struct run){0};
-    a->run_tripped = false;
+    a->visit = (struct visit){0};
+    a->in_flight = 0;
     a->cache->valid = false;
     clear_step(a);
 }
 
-/* --- runs of failures ---------------------------------------------------------------------- */
-
-/* Requests in flight that some criterion already holds bad. */
-static int64_t overdue(const struct slot_counts *counts, size_t criteria)
-{
-    int64_t most = 0;
-    for (size_t c = 0; c < criteria; c++)
-        if (counts->overdue[c] > most)
-            most = counts->overdue[c];
-    return most;
-}
-
-static void run_add(struct run *run, const struct analysis *a, const struct window_slot *w)
-{
-    const struct slot_counts *canary = &w->counts[VARIANT_CANARY];
-    int64_t judged = (int64_t)canary->dispatched - canary->excused;
-    if (judged <= 0)
-        return;
-    if (canary->errors + overdue(canary, a->count) < judged) {
-        *run = (struct run){0};
-        return;
-    }
-    if (run->failures == 0)
-        run->first_slot = w->slot;
-    run->last_slot = w->slot;
-    run->failures += (uint64_t)judged;
-}
-
-static int64_t run_ns(const struct run *run, const struct policy *p)
-{
-    return (run->last_slot - run->first_slot) * p->analysis.slot_ns;
-}
-
-static bool run_trips(const struct run *run, const struct policy *p)
-{
-    return p->analysis.hard_down_failures > 0 && run->failures >= p->analysis.hard_down_failures &&
-           run_ns(run, p) >= p->analysis.hard_down_over_ns;
-}
-
 /* --- slots --------------------------------------------------------------------------------- */
+
+static void refold_wide(struct analysis *a)
+{
+    struct tally tallies[WIDE_SEGMENTS_MAX];
+    uint32_t changed;
+    for (size_t slot = 0; wide_changed(&a->wide, &slot, &changed); slot++)
+        for (; changed != 0; changed &= changed - 1) {
+            struct criterion *c = &a->criteria[__builtin_ctz(changed)];
+            size_t count = wide_tallies(&a->wide, slot, c->index, tallies);
+            evidence_set(&c->wide, slot, tallies, count, true);
+        }
+    for (size_t c = 0; c < a->count; c++)
+        if (a->criteria[c].is_wide)
+            evidence_refold(&a->criteria[c].wide);
+}
 
 static void refold(struct analysis *a)
 {
     for (size_t c = 0; c < a->count; c++)
-        ring_refold(&a->criteria[c].ring);
+        if (a->criteria[c].sequential)
+            evidence_refold(&a->criteria[c].fast);
+    refold_wide(a);
+    placebo_refold(&a->placebo);
 }
 
-static void sums_add(struct step_sums *sums, const struct window_slot *w, size_t criteria)
-{
-    for (size_t c = 0; c < criteria; c++) {
-        prefixes_add(&sums[c].canary, &w->counts[VARIANT_CANARY], c);
-        criterion_sum_add(&sums[c].stable, &w->counts[VARIANT_STABLE], c);
-    }
-}
-
-/* The oldest slot will not change any more, or must make room. */
+/* The oldest slot will not change any more, or must make room. Nothing is dirty. */
 static void close_oldest(struct analysis *a)
 {
     const struct window_slot *w = window_at(&a->window, 0);
     for (size_t c = 0; c < a->count; c++)
-        ring_close(&a->criteria[c].ring, 1);
-    if (w->step == a->step)
-        sums_add(a->closed, w, a->count);
-    run_add(&a->closed_run, a, w);
-    a->run_tripped = a->run_tripped || run_trips(&a->closed_run, a->policy);
+        criterion_close(&a->criteria[c], w, w->step == a->step);
+    placebo_close(&a->placebo, w);
+    if (w->visit == a->visit_count) {
+        run_add(&a->closed_run, w, a->count);
+        a->run_tripped = a->run_tripped || run_trips(&a->closed_run, a->policy);
+        if (a->visit.active)
+            visit_close(&a->visit, w, a->count, analysis_patience(a));
+    }
     window_drop(&a->window, 1);
+    if (a->window.count == 0)
+        return;
+    size_t closed = wide_release(&a->wide, window_at(&a->window, 0)->segment);
+    for (size_t c = 0; closed > 0 && c < a->count; c++)
+        if (a->criteria[c].is_wide)
+            evidence_close(&a->criteria[c].wide, closed);
 }
 
 static bool is_settled(const struct window_slot *w)
@@ -220,67 +169,137 @@ static void close_finished(struct analysis *a, int64_t now_slot)
     }
 }
 
-/* Opens a slot that stands for `length` slots, the earlier ones of them empty. */
-static void open_slot(struct analysis *a, int64_t slot, uint64_t length, bool step_start)
+static void open_wide(struct analysis *a, struct window_slot *w, uint64_t length)
 {
-    double start = 0;
+    struct wide_opened opened =
+        wide_open(&a->wide, w->slot, length > 0 ? length : 1, w->weight_bp, a->baking);
+    w->segment = opened.segment;
+    for (size_t c = 0; opened.slot && c < a->count; c++)
+        if (a->criteria[c].is_wide)
+            evidence_open(&a->criteria[c].wide, opened.start, w->weight_bp, opened.turn);
+}
+
+/* What may not roll back is never asked again: one test, with its own start weights. */
+static void open_fast(struct analysis *a, uint64_t length, bool step_start, enum evidence_turn turn)
+{
+    double start = 0, lesser = 0;
+    bool fresh = turn == EVIDENCE_FRESH;
+    if (fresh)
+        a->given = (struct sequential_starts){0};
     if (a->weight_bp > 0) {
-        bool first = step_start && a->steps_started < a->plan.steps;
-        uint64_t left = a->slots_opened < a->plan.slots ? a->plan.slots - a->slots_opened : 0;
-        uint64_t skipped = length - 1 < left ? length - 1 : left;
-        start = (double)skipped / (2 * (double)a->plan.slots) +
-                sequential_start_weight(&a->plan, a->slots_opened + length - 1, first);
-        a->slots_opened += length;
-        a->steps_started += first;
+        start = sequential_start(&a->plan, &a->given, length, step_start || fresh, a->baking);
+        lesser = sequential_start(&a->plan, &a->lesser_given, length, step_start, a->baking);
     }
-    if (a->window.count >= a->open_max)
+    for (size_t c = 0; c < a->count; c++) {
+        struct criterion *k = &a->criteria[c];
+        bool rolls_back = k->policy->on_fail == ON_FAIL_ROLLBACK;
+        if (k->sequential)
+            evidence_open(&k->fast, rolls_back ? start : lesser, a->weight_bp,
+                          fresh && !rolls_back ? EVIDENCE_ON : turn);
+    }
+}
+
+/* Opens a slot that stands for `length` slots, the earlier ones of them empty; 0: it is a part of
+ * the one before. */
+static void open_slot(struct analysis *a, int64_t slot, uint64_t length, bool step_start,
+                      enum evidence_turn turn)
+{
+    if (a->window.count >= a->open_max) {
+        refold(a);
         close_oldest(a);
-    window_push(&a->window, a->epoch, slot, a->weight_bp, a->step);
-    for (size_t c = 0; c < a->count; c++)
-        ring_open(&a->criteria[c].ring, start);
+    }
+    struct window_slot *w = window_push(&a->window, a->epoch, slot, a->weight_bp, a->step);
+    w->visit = a->visit_count;
+    open_fast(a, length, step_start, turn);
+    placebo_open(&a->placebo, slot, length);
+    open_wide(a, w, length);
     a->cache->valid = false;
 }
 
-static void advance(struct analysis *a, int64_t slot)
+/* True when slots were opened. */
+static bool advance(struct analysis *a, int64_t slot)
 {
-    int64_t last = window_at(&a->window, a->window.count - 1)->slot;
+    int64_t last = window_at(&a->window, a->window.count - 1)->slot, first = last;
     if (slot - last > DENSE_SLOTS + 1) {
         int64_t skip_to = slot - DENSE_SLOTS;
-        open_slot(a, skip_to, (uint64_t)(skip_to - last), false);
+        open_slot(a, skip_to, (uint64_t)(skip_to - last), false, EVIDENCE_ON);
         last = skip_to;
     }
     while (last < slot)
-        open_slot(a, ++last, 1, false);
+        open_slot(a, ++last, 1, false, EVIDENCE_ON);
+    return last > first;
 }
+
+/* --- weights ------------------------------------------------------------------------------- */
 
 void analysis_probe(struct analysis *a, const struct probe *probe)
 {
-    a->probe = *probe;
+    CHECK(probe->criterion < a->count || probe->criterion == CRITERIA_MAX);
+    CHECK(probe->z > 0 && probe->z < probe->p1 && probe->p1 < 1);
+    a->visit.asked = *probe;
+}
+
+static void begin_step(struct analysis *a, bool baking)
+{
+    a->step++;
+    a->baking = baking;
+    a->wide.step_start = true;
+    clear_step(a);
+}
+
+/* What the fast test and the run of failures knew is not asked any more. */
+static void begin_visit(struct analysis *a)
+{
+    a->visit_count++;
+    a->closed_run = (struct run){0};
+    a->run_tripped = false;
+}
+
+static enum evidence_turn turn_to(const struct analysis *a, uint32_t weight_bp)
+{
+    bool was = a->weight_bp >= WEIGHT_FULL_BP, is = weight_bp >= WEIGHT_FULL_BP;
+    return was == is ? EVIDENCE_ON : is ? EVIDENCE_ENTER_FULL : EVIDENCE_LEAVE_FULL;
 }
 
 void analysis_weight(struct analysis *a, uint32_t epoch, uint32_t weight_bp, enum weight_why why,
                      int64_t now_ns)
 {
-    bool step_start = why == WEIGHT_STEP || why == WEIGHT_BAKE;
     int64_t slot = now_ns / a->policy->analysis.slot_ns;
+    bool step_start = why == WEIGHT_STEP || why == WEIGHT_BAKE, forced = false;
     CHECK(weight_bp <= WEIGHT_FULL_BP);
     if (a->started) {
         CHECK(epoch >= a->epoch);
         advance(a, slot);
         refold(a);
+        forced = step_start && analysis_look(a)->retreat;
         int64_t last = window_at(&a->window, a->window.count - 1)->slot;
         slot = slot > last ? slot : last;
     } else {
         a->started = true;
         a->first_epoch = epoch;
     }
+    /* The rest of a slot that had a canary: it has its start weight. */
+    bool takes_over = a->weight_bp > 0;
+    enum evidence_turn turn = turn_to(a, weight_bp);
+    if (turn == EVIDENCE_ENTER_FULL)
+        for (size_t c = 0; c < a->count; c++)
+            criterion_freeze(&a->criteria[c], a->plan.alpha);
     a->epoch = epoch;
     a->weight_bp = weight_bp;
-    if (step_start) {
-        a->step++;
-        clear_step(a);
+    a->visit.active = false;
+    if (step_start)
+        begin_step(a, why == WEIGHT_BAKE);
+    /* A step into which somebody forces a canary that was sent back asks it again, too. */
+    if (why == WEIGHT_PROBE || forced) {
+        begin_visit(a);
+        turn = EVIDENCE_FRESH;
     }
-    open_slot(a, slot, 1, step_start);
+    if (why == WEIGHT_PROBE)
+        visit_begin(&a->visit, slot);
+    for (size_t c = 0; c < a->count; c++)
+        if (a->criteria[c].shift != NULL)
+            shift_weight(a->criteria[c].shift, epoch, weight_bp);
+    open_slot(a, slot, takes_over ? 0 : 1, step_start, turn);
     refold(a);
 }
 
@@ -302,18 +321,53 @@ static bool any_bad(const struct slot_counts *counts, size_t criteria)
     return any;
 }
 
+static bool is_same(const struct shares *a, const struct shares *b)
+{
+    return a->sample == b->sample && a->bad == b->bad;
+}
+
+/* The counts of a slot were `before`; takes over what they are. */
+static void revise(struct analysis *a, size_t index, struct criterion *c,
+                   const struct shares before[VARIANT_COUNT])
+{
+    const struct window_slot *w = window_at(&a->window, index);
+    struct shares now[VARIANT_COUNT];
+    for (size_t v = 0; v < VARIANT_COUNT; v++)
+        now[v] = shares_of(&w->counts[v], c->index);
+    step_record_move(&c->record, w, w->step == a->step, before, now);
+    bool canary = !is_same(&before[VARIANT_CANARY], &now[VARIANT_CANARY]);
+    bool stable = !is_same(&before[VARIANT_STABLE], &now[VARIANT_STABLE]);
+    if (!c->sequential || (!canary && (!stable || !evidence_compares(&c->fast))))
+        return;
+    const struct tally tally = {
+        .weight_bp = w->weight_bp,
+        .n = {now[VARIANT_STABLE].sample, now[VARIANT_CANARY].sample},
+        .bad = {now[VARIANT_STABLE].bad, now[VARIANT_CANARY].bad},
+    };
+    evidence_set(&c->fast, index, &tally, 1, canary);
+    if (c->is_wide)
+        wide_move(&a->wide, w->segment, c->index, before, now);
+}
+
 static void apply(struct analysis *a, struct slot_delta delta)
 {
     size_t index = window_find(&a->window, delta.epoch, delta.slot);
     struct window_slot *w = window_at(&a->window, index);
     const struct slot_counts *canary = &delta.variants[VARIANT_CANARY];
+    const struct slot_counts *stable = &delta.variants[VARIANT_STABLE];
+    struct shares before[CRITERIA_MAX][VARIANT_COUNT];
 
     drop_foreign(w, &delta);
+    for (size_t c = 0; c < a->count; c++)
+        for (size_t v = 0; v < VARIANT_COUNT; v++)
+            before[c][v] = shares_of(&w->counts[v], c);
     for (size_t v = 0; v < VARIANT_COUNT; v++)
         slot_counts_add(&w->counts[v], &delta.variants[v], a->count);
     for (size_t c = 0; c < a->count; c++)
-        if (criterion_concerned(&a->criteria[c], delta.variants))
-            criterion_update(&a->criteria[c], index, w);
+        revise(a, index, &a->criteria[c], before[c]);
+    if (stable->dispatched > 0 || any_bad(stable, a->count))
+        placebo_set(&a->placebo, index, &w->counts[VARIANT_STABLE]);
+    a->in_flight += (int64_t)canary->dispatched - canary->settled;
     a->cache->valid = false;
     if (w->step != a->step)
         return;
@@ -322,125 +376,40 @@ static void apply(struct analysis *a, struct slot_delta delta)
         a->first_bad_slot = delta.slot;
 }
 
+static void observe_values(struct analysis *a, const struct observation *o, int64_t now_ns)
+{
+    for (size_t i = 0; i < o->shift_count; i++) {
+        const struct shift_delta *d = &o->shifts[i];
+        if (d->criterion < a->count && a->criteria[d->criterion].shift != NULL &&
+            d->epoch >= a->first_epoch)
+            shift_observe(a->criteria[d->criterion].shift, d);
+    }
+    for (size_t c = 0; c < a->count; c++)
+        if (a->criteria[c].method != NULL)
+            window_method_observe(a->criteria[c].method, &a->policy->analysis, c, o, now_ns);
+    a->cache->valid = false;
+}
+
 void analysis_observe(struct analysis *a, const struct observation *o, int64_t now_ns)
 {
     int64_t now_slot = now_ns / a->policy->analysis.slot_ns;
+    bool advanced = false;
     if (!a->started)
         return;
     for (size_t i = 0; i < o->count; i++) {
         const struct slot_delta *delta = &o->deltas[i];
         if (delta->epoch < a->first_epoch)
             continue;
-        if (delta->epoch >= a->epoch)
-            advance(a, delta->slot); /* slot by slot, also after a pause of the reader */
+        if (delta->epoch >= a->epoch) /* slot by slot, also after a pause of the reader */
+            advanced = advance(a, delta->slot) || advanced;
         apply(a, *delta);
     }
-    advance(a, now_slot);
+    advanced = advance(a, now_slot) || advanced;
+    if (a->values)
+        observe_values(a, o, now_ns);
     refold(a);
+    if (advanced)
+        placebo_look(&a->placebo);
+    analysis_latch(a);
     close_finished(a, now_slot);
-}
-
-/* --- the report ---------------------------------------------------------------------------- */
-
-static void report_evidence(const struct analysis *a, struct analysis_report *ret)
-{
-    double logs[CRITERIA_MAX], weights[CRITERIA_MAX];
-    for (size_t c = 0; c < a->count; c++) {
-        logs[c] = criterion_log_e(&a->criteria[c]);
-        weights[c] = 1 / (double)a->count;
-        if (logs[c] > logs[ret->worst])
-            ret->worst = (uint32_t)c;
-    }
-    ret->log_e = sequential_combine(weights, logs, a->count);
-    ret->threshold = log(1 / a->plan.alpha);
-    ret->crossed = ret->log_e >= ret->threshold;
-    ret->revert = ret->crossed;
-    ret->wide.log_e = LOG_E_NONE;
-    ret->wide.threshold = ret->threshold + log(2);
-    ret->alarm = ret->log_e >= ret->threshold / 2;
-}
-
-/* The open slots once, for everything that is summed over them. */
-static void walk_open(const struct analysis *a, struct step_sums *sums, struct run *ret_longest,
-                      bool *ret_down)
-{
-    struct run run = a->closed_run;
-    *ret_longest = run;
-    *ret_down = a->run_tripped;
-    for (size_t i = 0; i < a->window.count; i++) {
-        const struct window_slot *w = window_at(&a->window, i);
-        if (w->step == a->step)
-            sums_add(sums, w, a->count);
-        run_add(&run, a, w);
-        *ret_down = *ret_down || run_trips(&run, a->policy);
-        if (run.failures >= ret_longest->failures)
-            *ret_longest = run;
-    }
-}
-
-static void report_criteria(const struct analysis *a, const struct step_sums *sums,
-                            struct analysis_report *ret)
-{
-    struct criterion_view view = {
-        .alpha = a->plan.alpha,
-        .beta = a->policy->analysis.max_bad_promotion,
-        .criteria = a->count,
-        .weight_bp = a->weight_bp,
-        .alarm = ret->alarm,
-    };
-    ret->count = a->count;
-    ret->no_harm = true;
-    for (size_t c = 0; c < a->count; c++) {
-        struct criterion_report *r = &ret->criteria[c];
-        view.canary = &sums[c].canary;
-        view.stable = &sums[c].stable;
-        view.carried = ret->revert && c == ret->worst;
-        criterion_report(&a->criteria[c], &view, r);
-        ret->alarm = ret->alarm || r->suspect;
-        if (a->policy->analysis.criteria[c].test == TEST_MAX && r->no_harm < r->no_harm_threshold)
-            ret->no_harm = false;
-    }
-}
-
-static void report_all(const struct analysis *a, struct analysis_report *ret)
-{
-    struct step_sums sums[CRITERIA_MAX];
-    struct run longest;
-    memset(ret, 0, sizeof *ret);
-    memcpy(sums, a->closed, a->count * sizeof sums[0]);
-    walk_open(a, sums, &longest, &ret->hard_down);
-    report_evidence(a, ret);
-    report_criteria(a, sums, ret);
-    ret->run_failures = longest.failures;
-    ret->run_ns = run_ns(&longest, a->policy);
-    ret->step_requests = a->step_requests;
-    ret->first_bad_slot = a->first_bad_slot;
-}
-
-void analysis_report(const struct analysis *a, struct analysis_report *ret)
-{
-    if (!a->cache->valid) {
-        report_all(a, &a->cache->report);
-        a->cache->valid = true;
-    }
-    *ret = a->cache->report;
-}
-
-enum on_fail analysis_on_fail(const struct policy_criterion *c, const struct criterion_report *r)
-{
-    return r->frozen ? c->frozen_on_fail : c->on_fail;
-}
-
-int analysis_save(const struct analysis *a, struct strbuf *to)
-{
-    (void)a;
-    (void)to;
-    return -ENOTSUP;
-}
-
-int analysis_load(struct analysis *a, struct str from, struct error *reterr)
-{
-    (void)from;
-    analysis_reset(a);
-    return error_set(reterr, -EINVAL, "not an analysis");
 }

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "analysis/observation.h"
+#include "analysis/shift.h"
 #include "base/error.h"
 #include "base/strbuf.h"
 #include "policies/policy.h"
@@ -89,13 +90,8 @@ struct criterion_report {
     /* this step, settled and in flight; analysis/bounds.h says what they allow the share to be */
     uint64_t requests[VARIANT_COUNT], bad[VARIANT_COUNT], pending[VARIANT_COUNT];
     double value[VARIANT_COUNT]; /* share of bad; -1 without requests */
-    /* TEST_SHIFT: of the whole rollout; distances are -1 while there are too few values */
-    struct criterion_shift {
-        double psi, psi_debiased, ks, w1;
-        double log_e;                   /* that there is any difference */
-        uint64_t looked[VARIANT_COUNT]; /* answers looked at, whether or not they had a value */
-        uint64_t values[VARIANT_COUNT];
-    } shift;
+    struct shift_report shift;   /* TEST_SHIFT: of the whole rollout; psi and ks are -1 without
+                                  values on both sides */
     /* METHOD_WINDOW */
     struct criterion_window {
         uint64_t values;         /* windows with min_requests or more */
@@ -116,7 +112,8 @@ struct analysis_report {
                          requests */
     bool stable_degraded; /* stable itself breaks an absolute limit (on_stable_degraded: hold): no
                              step up, and absolute limits wait */
-    uint32_t worst;       /* index of the criterion with the largest share of the evidence */
+    uint32_t worst;       /* index of the criterion with the largest share of the fast evidence */
+    double pause_log_e;   /* as log_e, over the criteria that may pause; -1e9: there is none */
     struct {
         double log_e, threshold; /* log(1 / alpha) + log 2 */
         bool crossed;

@@ -62,6 +62,11 @@ static bool is_above_stable(const struct policy_criterion *c, double beta,
     if (r->requests[VARIANT_STABLE] == 0 ||
         r->value[VARIANT_CANARY] <= c->ratio * r->value[VARIANT_STABLE] + c->delta)
         return false;
+    /* Nor can stable's upper end be below its share: the end of the canary's interval need not be
+     * looked for while that is inside it. */
+    if (!sequential_is_above(flat, r->requests[VARIANT_CANARY], r->bad[VARIANT_CANARY], beta / 2,
+                             c->ratio * r->value[VARIANT_STABLE] + c->delta))
+        return false;
     double lower =
         sequential_lower(flat, r->requests[VARIANT_CANARY], r->bad[VARIANT_CANARY], beta / 2);
     double limit = (lower - c->delta) / c->ratio; /* stable must be below it */
@@ -77,7 +82,7 @@ bool bounds_are_beyond(const struct policy_criterion *c, double beta,
 
     if (n == 0 || bad == 0)
         return false;
-    if (c->test == TEST_MAX)
-        return sequential_is_above(flat, n, bad, beta / 2, c->p0);
+    if (c->test == TEST_MAX || r->frozen)
+        return sequential_is_above(flat, n, bad, beta / 2, r->frozen ? r->frozen_p0 : c->p0);
     return is_above_stable(c, beta, r);
 }

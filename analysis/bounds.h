@@ -19,8 +19,8 @@ struct bounds bounds_of(const struct policy *, const struct analysis_report *, s
 uint64_t bounds_requests_more(const struct policy *, const struct analysis_report *,
                               size_t criterion);
 
-/* Whether the whole interval of the canary's share lies beyond the criterion's limit: above p0, or
- * above anything that stable's interval allows. */
+/* Whether the whole interval of the canary's share lies beyond the criterion's limit: above p0 (or
+ * the frozen limit), or above anything that stable's interval allows. */
 bool bounds_are_beyond(const struct policy_criterion *, double beta,
                        const struct criterion_report *);
 

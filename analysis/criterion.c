@@ -1,16 +1,21 @@
-/* Counts to evidence, evidence to verdict. The surprising part is that "no harm" does not look at
- * the same counts as the alarm: the alarm takes requests in flight as good (so that it cannot cry
- * wolf because failures are fast), no harm takes them as bad (so that it cannot pass a canary
- * because failures are slow).
+/* Counts to evidence, evidence to verdict. A criterion is one of three things: a test of shares
+ * (most), a comparison of distributions, or a window's rule; what is common is that it has counts
+ * and a verdict.
  */
 #include "analysis/criterion.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "analysis/bounds.h"
+#include "base/arena.h"
 #include "base/check.h"
 
-#define LOG_E_FLOOR (-1e9)
+/* The prior of stable's record, which leans to shares below 1/200. */
+#define FROZEN_SHARE (1.0 / 200)
+/* Above it nothing is judged by a frozen limit: the grid of alternatives has no room. */
+#define FROZEN_MAX 0.9
 
 const char *const verdict_names[VERDICT_COUNT] = {
     [VERDICT_UNDECIDED] = "undecided",
@@ -19,105 +24,145 @@ const char *const verdict_names[VERDICT_COUNT] = {
     [VERDICT_NO_DATA] = "no_data",
 };
 
-void criterion_init(struct criterion *c, const struct policy_criterion *policy, size_t index,
-                    const struct sequential_plan *plan)
+void criterion_init(struct criterion *c, const struct policy *p, size_t index,
+                    const struct sequential_plan *fast, const struct sequential_plan *wide)
 {
+    const struct policy_criterion *policy = &p->analysis.criteria[index];
+    bool hold = p->analysis.on_stable_degraded == DEGRADED_HOLD;
+    struct sequential_plan plan = *fast;
+
     *c = (struct criterion){.policy = policy, .index = index};
-    if (policy->test == TEST_MAX) {
-        sequential_abs(policy->p0, &c->factors);
+    plan.share = policy->weight;
+    c->threshold = sequential_threshold(&plan);
+    c->sequential = policy->test != TEST_SHIFT && policy->method == METHOD_SEQUENTIAL;
+    if (policy->test == TEST_MAX)
         sequential_limit(policy->p0, &c->limit);
-    } else {
-        sequential_rel(policy->ratio, policy->delta, 0, &c->factors);
+    if (policy->test == TEST_SHIFT) {
+        c->shift = xmalloc(sizeof *c->shift);
+        shift_init(c->shift);
+    } else if (policy->method == METHOD_WINDOW) {
+        c->method = xmalloc(sizeof *c->method);
+        window_method_init(c->method);
     }
-    ring_init(&c->ring, c->factors.points, sequential_cap(plan, c->factors.points));
+    if (!c->sequential)
+        return;
+    evidence_init(&c->fast, policy, hold, &plan);
+    c->is_wide = policy->on_fail == ON_FAIL_ROLLBACK && p->analysis.confirm_count > 0;
+    if (!c->is_wide)
+        return;
+    plan = *wide;
+    plan.share = policy->weight;
+    evidence_init(&c->wide, policy, hold, &plan);
 }
 
 void criterion_deinit(struct criterion *c)
 {
-    ring_deinit(&c->ring);
+    evidence_deinit(&c->fast);
+    evidence_deinit(&c->wide);
+    free(c->shift);
+    free(c->method);
 }
 
 void criterion_reset(struct criterion *c)
 {
-    ring_reset(&c->ring);
+    evidence_reset(&c->fast);
+    evidence_reset(&c->wide);
+    c->frozen_p0 = 0;
+    c->failed = false;
+    c->since = (struct shares){0};
+    memset(&c->record, 0, sizeof c->record);
+    if (c->shift != NULL)
+        shift_init(c->shift);
+    if (c->method != NULL)
+        window_method_init(c->method);
 }
 
-bool criterion_concerned(const struct criterion *c, const struct slot_counts more[VARIANT_COUNT])
+/* --- the frozen limit ---------------------------------------------------------------------- */
+
+void criterion_freeze(struct criterion *c, double alpha)
 {
-    for (size_t v = 0; v < VARIANT_COUNT; v++) {
-        if (v == VARIANT_STABLE && c->policy->test == TEST_MAX)
-            continue;
-        if (more[v].dispatched != 0 || more[v].bad[c->index] != 0 ||
-            more[v].excluded[c->index] != 0)
-            return true;
+    const struct shares *stable = &c->record.rollout[VARIANT_STABLE];
+    struct sequential_prior prior = sequential_prior(FROZEN_SHARE);
+    uint64_t good = stable->sample - stable->bad;
+    uint64_t known = stable->bad + (good > stable->pending ? good - stable->pending : 0);
+
+    if (!c->sequential || !criterion_is_relative(c->policy) || c->frozen_p0 > 0 || known == 0)
+        return;
+    double upper = sequential_upper(prior, known, stable->bad, alpha);
+    double p0 = c->policy->ratio * upper + c->policy->delta;
+    if (p0 > FROZEN_MAX)
+        return;
+    c->frozen_p0 = p0;
+    evidence_freeze(&c->fast, p0);
+    if (c->is_wide)
+        evidence_freeze(&c->wide, p0);
+}
+
+enum on_fail criterion_on_fail(const struct criterion *c, bool frozen)
+{
+    return frozen && c->frozen_p0 > 0 ? c->policy->frozen_on_fail : c->policy->on_fail;
+}
+
+size_t criterion_parts(const struct criterion *c, const struct evidence *e, bool full,
+                       struct criterion_part ret[static 2])
+{
+    enum on_fail before = criterion_on_fail(c, false), frozen = criterion_on_fail(c, true);
+    if (before == frozen) {
+        ret[0] = (struct criterion_part){evidence_log_e(e, full), before};
+        return 1;
     }
-    return false;
+    ret[0] = (struct criterion_part){evidence_log_e_compared(e), before};
+    ret[1] = (struct criterion_part){evidence_log_e_frozen(e), frozen};
+    return 2;
 }
 
-void criterion_update(struct criterion *c, size_t slot, const struct window_slot *w)
-{
-    double log_ratio[SEQUENTIAL_POINTS_MAX];
-    const struct slot_counts *canary = &w->counts[VARIANT_CANARY];
-    const struct slot_counts *stable = &w->counts[VARIANT_STABLE];
-    uint64_t n = slot_counts_sample(canary, c->index);
-    uint64_t stable_bad = 0;
+/* --- what a probe asks ---------------------------------------------------------------------- */
 
-    if (c->policy->test == TEST_MAX_INCREASE) {
-        if (w->weight_bp != c->factors_bp)
-            sequential_rel(c->policy->ratio, c->policy->delta,
-                           (double)w->weight_bp / WEIGHT_FULL_BP, &c->factors);
-        c->factors_bp = w->weight_bp;
-        n += slot_counts_sample(stable, c->index);
-        stable_bad = stable->bad[c->index];
-    }
-    sequential_log_ratio(&c->factors, n, canary->bad[c->index], stable_bad, log_ratio);
-    ring_set(&c->ring, slot, log_ratio);
+double criterion_all_right(const struct criterion *c)
+{
+    const struct shares *stable = &c->record.rollout[VARIANT_STABLE];
+    if (c->policy->test == TEST_MAX)
+        return c->policy->p0;
+    if (c->frozen_p0 > 0)
+        return c->frozen_p0;
+    double share = stable->sample > 0 ? (double)stable->bad / (double)stable->sample : 0;
+    return c->policy->ratio * share + c->policy->delta;
 }
 
-double criterion_log_e(const struct criterion *c)
+static void since_add(const struct criterion *c, struct shares *since, size_t slot,
+                      const struct window_slot *w)
 {
-    return fmax(ring_log_e(&c->ring), LOG_E_FLOOR);
+    const struct ring *ring = &c->fast.main.ring;
+    if (ring_slot_at(ring, slot)->turn == RING_FRESH)
+        *since = (struct shares){0};
+    shares_add(since, shares_of(&w->counts[VARIANT_CANARY], c->index));
+    double e = ring_sum_after(ring, slot);
+    if (c->fast.kind == EVIDENCE_FROZEN)
+        e += ring_sum_after(&c->fast.other.ring, slot);
+    if (e < 1)
+        *since = (struct shares){0};
 }
 
-/* --- no harm ------------------------------------------------------------------------------- */
-
-void criterion_sum_add(struct criterion_sum *sum, const struct slot_counts *counts,
-                       size_t criterion)
+void criterion_since(const struct criterion *c, const struct window *window, struct shares *ret)
 {
-    sum->sample += slot_counts_sample(counts, criterion);
-    sum->bad += counts->bad[criterion];
-    sum->pending += slot_counts_pending(counts, criterion);
+    *ret = c->since;
+    for (size_t i = 0; i < window->count; i++)
+        since_add(c, ret, i, window_at(window, i));
 }
 
-void prefixes_add(struct prefixes *p, const struct slot_counts *canary, size_t criterion)
+void criterion_close(struct criterion *c, const struct window_slot *w, bool this_step)
 {
-    struct criterion_sum *sum = &p->sum;
-    criterion_sum_add(sum, canary, criterion);
-
-    size_t level = sum->pending == 0 ? 0 : 64 - (size_t)__builtin_clzll(sum->pending);
-    if (level >= PREFIX_LEVELS)
-        level = PREFIX_LEVELS - 1;
-    uint64_t bad = sum->bad + sum->pending;
-    p->at[level].sample = sum->sample;
-    p->at[level].bad = bad < sum->sample ? bad : sum->sample;
-}
-
-/* The best evidence that the share is below the limit; 0 while no prefix is below it at all. */
-static double best_no_harm(const struct prefixes *p, const struct sequential_limit *limit)
-{
-    double best = 0;
-    for (size_t i = 0; i < PREFIX_LEVELS; i++) {
-        uint64_t n = p->at[i].sample, bad = p->at[i].bad;
-        if ((double)bad < (double)n * limit->p0)
-            best = fmax(best, sequential_limit_log_m(limit, n, bad));
-    }
-    return best;
+    if (this_step && c->policy->test == TEST_MAX)
+        prefixes_add(&c->record.closed, shares_of(&w->counts[VARIANT_CANARY], c->index));
+    if (!c->sequential)
+        return;
+    since_add(c, &c->since, 0, w);
+    evidence_close(&c->fast, 1);
 }
 
 /* --- the report ---------------------------------------------------------------------------- */
 
-static void report_share(enum variant v, const struct criterion_sum *sum,
-                         struct criterion_report *ret)
+static void report_share(enum variant v, const struct shares *sum, struct criterion_report *ret)
 {
     ret->requests[v] = sum->sample;
     ret->bad[v] = sum->bad;
@@ -128,6 +173,8 @@ static void report_share(enum variant v, const struct criterion_sum *sum,
 static bool has_data(const struct criterion *c, const struct criterion_view *view,
                      const struct criterion_report *r)
 {
+    if (c->shift != NULL)
+        return r->shift.found[VARIANT_CANARY] > 0 && r->shift.found[VARIANT_STABLE] > 0;
     if (r->requests[VARIANT_CANARY] == 0)
         return false;
     /* At full weight there is no stable to compare with; its evidence stands where it was. */
@@ -149,32 +196,86 @@ static bool no_increase(const struct criterion *c, const struct criterion_view *
                c->policy->ratio * r->value[VARIANT_STABLE] + c->policy->delta;
 }
 
+static bool passes(const struct criterion *c, const struct criterion_view *view,
+                   const struct criterion_report *r)
+{
+    if (c->shift != NULL)
+        return r->shift.kept;
+    if (c->method != NULL)
+        return c->method->windows > 0 && c->method->fails_in_a_row == 0;
+    if (c->policy->test != TEST_MAX)
+        return no_increase(c, view, r);
+    if (c->policy->require_no_harm)
+        return r->no_harm >= r->no_harm_threshold;
+    return !view->alarm && !r->suspect;
+}
+
 static enum verdict judge(const struct criterion *c, const struct criterion_view *view,
                           const struct criterion_report *r)
 {
-    if (view->carried || r->log_e >= r->threshold)
+    if (r->failed || view->carried || (c->sequential && r->log_e >= r->threshold))
         return VERDICT_FAIL;
     if (!has_data(c, view, r))
         return VERDICT_NO_DATA;
-    bool pass =
-        c->policy->test == TEST_MAX ? r->no_harm >= r->no_harm_threshold : no_increase(c, view, r);
-    return pass ? VERDICT_PASS : VERDICT_UNDECIDED;
+    return passes(c, view, r) ? VERDICT_PASS : VERDICT_UNDECIDED;
+}
+
+static void report_evidence(const struct criterion *c, const struct criterion_view *view,
+                            struct criterion_report *ret)
+{
+    bool full = view->weight_bp >= WEIGHT_FULL_BP;
+    ret->threshold = c->threshold;
+    ret->wide_threshold = c->threshold + log(2);
+    ret->log_e = ret->wide_log_e = LOG_E_NONE;
+    if (c->sequential)
+        ret->log_e = evidence_log_e(&c->fast, full);
+    if (c->is_wide)
+        ret->wide_log_e = evidence_log_e(&c->wide, full);
+    ret->frozen_p0 = c->frozen_p0;
+    ret->frozen = full && c->frozen_p0 > 0;
+}
+
+static void report_values(const struct criterion *c, const struct criterion_view *view,
+                          struct criterion_report *ret)
+{
+    if (c->shift != NULL) {
+        const struct shift_rule rule = {
+            .test = c->policy->shift,
+            .max = c->policy->limit,
+            .alpha = c->policy->weight * view->alpha,
+            .in_flight = view->in_flight,
+        };
+        shift_report(c->shift, &rule, &ret->shift);
+        ret->log_e = fmax(ret->shift.log_e, LOG_E_NONE);
+        if (ret->shift.values[VARIANT_CANARY] == 0 || ret->shift.values[VARIANT_STABLE] == 0)
+            ret->shift.psi = ret->shift.ks = -1;
+    }
+    if (c->method != NULL) {
+        ret->window.values = c->method->windows;
+        ret->window.fails_in_a_row = c->method->fails_in_a_row;
+    }
 }
 
 void criterion_report(const struct criterion *c, const struct criterion_view *view,
                       struct criterion_report *ret)
 {
-    *ret = (struct criterion_report){0};
-    ret->log_e = criterion_log_e(c);
-    ret->threshold = log((double)view->criteria / view->alpha);
-    report_share(VARIANT_STABLE, view->stable, ret);
-    report_share(VARIANT_CANARY, &view->canary->sum, ret);
+    const struct shares *canary = &c->record.step[VARIANT_CANARY];
+    const struct shares *stable = &c->record.step[VARIANT_STABLE];
+
+    report_evidence(c, view, ret);
+    report_share(VARIANT_STABLE, stable, ret);
+    report_share(VARIANT_CANARY, canary, ret);
+    if (c->shift != NULL || c->method != NULL)
+        report_values(c, view, ret);
+    ret->reference_missing = criterion_follows_stable(c->policy) && view->step_requests > 0 &&
+                             canary->sample == 0 && stable->sample == 0;
     if (c->policy->test == TEST_MAX) {
         ret->no_harm_threshold = log(1 / view->beta);
-        ret->no_harm = best_no_harm(view->canary, &c->limit);
+        ret->no_harm = prefixes_no_harm(view->canary, &c->limit);
     }
     /* The bounds hold at all times at once, and do not know the burst guard: what they exclude is
      * not stepped up, whether or not the guard lets it be taken back yet. */
-    ret->suspect = bounds_are_beyond(c->policy, view->beta, ret);
+    ret->suspect = c->shift == NULL && bounds_are_beyond(c->policy, view->beta, ret);
+    ret->failed = c->failed;
     ret->verdict = judge(c, view, ret);
 }

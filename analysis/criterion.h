@@ -9,59 +9,62 @@
 #include <stdint.h>
 
 #include "analysis/analysis.h"
-#include "analysis/ring.h"
-#include "analysis/sequential.h"
-#include "analysis/window.h"
+#include "analysis/evidence.h"
+#include "analysis/step_record.h"
+#include "analysis/window_method.h"
 
 struct criterion {
     const struct policy_criterion *policy;
-    size_t index;     /* in slot_counts */
-    struct ring ring; /* one slot for each of the window */
-    struct sequential_factors factors;
-    uint32_t factors_bp;           /* the weight they hold for (TEST_MAX_INCREASE) */
+    size_t index;    /* in slot_counts */
+    bool sequential; /* it has evidence: neither a shift nor a window method's rule */
+    bool is_wide;    /* and a wide test beside it: it may roll back, and is asked again */
+    struct evidence fast, wide;
     struct sequential_limit limit; /* TEST_MAX */
+    double threshold;              /* log(1 / (v alpha)) */
+    double frozen_p0;              /* 0: not frozen */
+    bool failed;                   /* for good */
+    struct shares since;           /* the canary's requests since the fast evidence was below 1, in
+                                      slots that were closed for good */
+    struct step_record record;
+    struct shift *shift;          /* TEST_SHIFT; heap */
+    struct window_method *method; /* METHOD_WINDOW; heap */
 };
 
-void criterion_init(struct criterion *, const struct policy_criterion *, size_t index,
-                    const struct sequential_plan *);
+void criterion_init(struct criterion *, const struct policy *, size_t index,
+                    const struct sequential_plan *fast, const struct sequential_plan *wide);
 void criterion_deinit(struct criterion *);
 void criterion_reset(struct criterion *);
-/* True when these increments change what the criterion's formulas see. */
-bool criterion_concerned(const struct criterion *, const struct slot_counts more[VARIANT_COUNT]);
-/* Takes the counts of a slot of the window over into the ring. */
-void criterion_update(struct criterion *, size_t slot, const struct window_slot *);
+/* Stable's traffic ends: what it did so far, and the margin, is the limit from here on. */
+void criterion_freeze(struct criterion *, double alpha);
 
-/* Requests of several slots: samples of a criterion, how many of them are known to be bad, and how
- * many may still turn out so. */
-struct criterion_sum {
-    uint64_t sample, bad, pending;
+/* What a failure does; `frozen`: of the part that is judged by the frozen limit. */
+enum on_fail criterion_on_fail(const struct criterion *, bool frozen);
+/* Each part of its evidence that counts by itself: log E of it, and what its crossing does. Mostly
+ * one; two when its frozen limit does something else. Returns how many. */
+struct criterion_part {
+    double log_e;
+    enum on_fail on_fail;
 };
-void criterion_sum_add(struct criterion_sum *, const struct slot_counts *, size_t criterion);
+size_t criterion_parts(const struct criterion *, const struct evidence *, bool full,
+                       struct criterion_part ret[static 2]);
 
-/* The canary's requests of a step, in dispatch order, up to points at which only few of them are
- * still undecided. An undecided request counts as bad here: timeouts come late, and a record that
- * leaves them out looks better than it is. The evidence of no harm holds at all prefixes at once,
- * so the best may be taken; each level keeps the longest one with so many undecided. */
-enum { PREFIX_LEVELS = 16 };
-struct prefixes {
-    struct criterion_sum sum; /* so far */
-    struct {
-        uint64_t sample, bad;
-    } at[PREFIX_LEVELS];
-};
-void prefixes_add(struct prefixes *, const struct slot_counts *canary, size_t criterion);
+/* Where log z of a probe comes from: the share of bad requests that is all right. */
+double criterion_all_right(const struct criterion *);
+/* Of the open slots on top of criterion.since: the newest run of slots after which the fast
+ * evidence was not below 1. */
+void criterion_since(const struct criterion *, const struct window *, struct shares *ret);
+/* The oldest slot is about to be closed for good. */
+void criterion_close(struct criterion *, const struct window_slot *, bool this_step);
 
-/* What a report needs besides the evidence. */
+/* What a report needs besides. */
 struct criterion_view {
     double alpha, beta;
-    size_t criteria;
-    const struct prefixes *canary; /* of this step */
-    const struct criterion_sum *stable;
+    const struct prefixes *canary;     /* of this step; TEST_MAX */
+    uint64_t step_requests, in_flight; /* of the canary: in this step; now */
     uint32_t weight_bp;
     bool alarm;   /* the combined evidence forbids a step up */
-    bool carried; /* the combined evidence reverts and this criterion has most of it */
+    bool carried; /* the combined evidence crossed and this criterion has most of it */
 };
-double criterion_log_e(const struct criterion *); /* floored at -1e9 */
 void criterion_report(const struct criterion *, const struct criterion_view *,
                       struct criterion_report *ret);
 

@@ -33,7 +33,7 @@ void ring_reset(struct ring *r)
     memset(r->now, 0, sizeof r->now);
 }
 
-static struct ring_slot *slot_at(const struct ring *r, size_t slot)
+struct ring_slot *ring_slot_at(const struct ring *r, size_t slot)
 {
     return &r->slots[(r->head + slot) & (r->capacity - 1)];
 }
@@ -43,69 +43,131 @@ static void grow(struct ring *r)
     size_t capacity = r->capacity == 0 ? 8 : 2 * r->capacity;
     struct ring_slot *slots = xmalloc(capacity * sizeof slots[0]);
     for (size_t i = 0; i < r->count; i++)
-        slots[i] = *slot_at(r, i);
+        slots[i] = *ring_slot_at(r, i);
     free(r->slots);
     r->slots = slots;
     r->capacity = capacity;
     r->head = 0;
 }
 
-/* One slot forward: stores what was before it, and steps over it. */
-static void step(struct ring *r, struct ring_slot *s, double evidence[])
+static double sum_of(const double evidence[], size_t points)
 {
-    double start = s->start / (double)r->points;
-    for (size_t k = 0; k < r->points; k++) {
-        s->before[k] = evidence[k];
-        double after = (evidence[k] + start) * s->factor[k];
-        evidence[k] = after < RING_EVIDENCE_MAX ? after : RING_EVIDENCE_MAX;
+    double sum = 0;
+    for (size_t k = 0; k < points; k++)
+        sum += evidence[k];
+    return sum;
+}
+
+static void turn(const struct ring *r, const struct ring_slot *s, double level, double evidence[])
+{
+    double sum, scale;
+    switch (s->turn) {
+    case RING_ON:
+        return;
+    case RING_FRESH:
+        memset(evidence, 0, r->points * sizeof evidence[0]);
+        return;
+    case RING_LOWER:
+        sum = sum_of(evidence, r->points);
+        if (sum <= level)
+            return;
+        scale = level / sum;
+        for (size_t k = 0; k < r->points; k++)
+            evidence[k] *= scale;
+        return;
+    case RING_LEVEL:
+        for (size_t k = 0; k < r->points; k++)
+            evidence[k] = level / (double)r->points;
+        return;
     }
 }
 
-void ring_open(struct ring *r, double start)
+void ring_step(struct ring *r, double level)
+{
+    CHECK(r->dirty < r->count);
+    struct ring_slot *s = ring_slot_at(r, r->dirty++);
+    double start = s->start / (double)r->points;
+    memcpy(s->before, r->now, sizeof s->before);
+    if (s->turn != RING_ON)
+        turn(r, s, level, r->now);
+    for (size_t k = 0; k < r->points; k++) {
+        double after = (r->now[k] + start) * s->factor[k];
+        r->now[k] = after < RING_EVIDENCE_MAX ? after : RING_EVIDENCE_MAX;
+    }
+}
+
+void ring_open(struct ring *r, double start, enum ring_turn how)
 {
     if (r->count == r->capacity)
         grow(r);
-    struct ring_slot *s = slot_at(r, r->count);
+    struct ring_slot *s = ring_slot_at(r, r->count);
     s->start = start;
-    for (size_t k = 0; k < r->points; k++)
+    s->turn = how;
+    for (size_t k = 0; k < SEQUENTIAL_POINTS_MAX; k++)
         s->factor[k] = 1;
     r->count++;
+}
+
+void ring_touch(struct ring *r, size_t slot)
+{
+    CHECK(slot <= r->count);
+    if (slot >= r->dirty)
+        return;
+    memcpy(r->now, ring_slot_at(r, slot)->before, sizeof r->now);
+    r->dirty = slot;
 }
 
 void ring_set(struct ring *r, size_t slot, const double log_ratio[static SEQUENTIAL_POINTS_MAX])
 {
     CHECK(slot < r->count);
-    struct ring_slot *s = slot_at(r, slot);
+    struct ring_slot *s = ring_slot_at(r, slot);
     for (size_t k = 0; k < r->points; k++)
         s->factor[k] = fmin(exp(fmin(r->cap, log_ratio[k])), RING_EVIDENCE_MAX);
-    if (slot < r->dirty) {
-        memcpy(r->now, s->before, sizeof r->now);
-        r->dirty = slot;
-    }
+    ring_touch(r, slot);
 }
 
 void ring_refold(struct ring *r)
 {
-    /* ring_set took `now` back to what was before the oldest dirty slot. */
-    for (; r->dirty < r->count; r->dirty++)
-        step(r, slot_at(r, r->dirty), r->now);
+    /* ring_touch took `now` back to what was before the oldest dirty slot. */
+    while (r->dirty < r->count)
+        ring_step(r, 0);
 }
 
 void ring_close(struct ring *r, size_t count)
 {
-    CHECK(count <= r->count);
-    ring_refold(r);
+    CHECK(count <= r->count && r->dirty == r->count);
     if (r->capacity > 0)
         r->head = (r->head + count) & (r->capacity - 1);
     r->count -= count;
     r->dirty = r->count;
 }
 
+double ring_sum(const struct ring *r)
+{
+    CHECK(r->dirty == r->count);
+    return sum_of(r->now, r->points);
+}
+
+double ring_sum_after(const struct ring *r, size_t slot)
+{
+    CHECK(slot < r->count);
+    return slot + 1 == r->count ? ring_sum(r)
+                                : sum_of(ring_slot_at(r, slot + 1)->before, r->points);
+}
+
 double ring_log_e(const struct ring *r)
 {
-    double sum = 0;
+    return log(ring_sum(r));
+}
+
+const double *ring_base(const struct ring *r)
+{
     CHECK(r->dirty == r->count);
-    for (size_t k = 0; k < r->points; k++)
-        sum += r->now[k];
-    return log(sum);
+    return r->count > 0 ? ring_slot_at(r, 0)->before : r->now;
+}
+
+void ring_set_base(struct ring *r, const double base[static SEQUENTIAL_POINTS_MAX])
+{
+    CHECK(r->count == 0);
+    memcpy(r->now, base, sizeof r->now);
 }

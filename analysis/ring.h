@@ -12,14 +12,24 @@
 #ifndef ANALYSIS_RING_H
 #define ANALYSIS_RING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "analysis/sequential.h"
 
+/* What a slot does to the evidence before it, ahead of its start weight. */
+enum ring_turn {
+    RING_ON,    /* nothing */
+    RING_FRESH, /* 0: a test begins afresh */
+    RING_LOWER, /* scaled down to the level that the caller says, if above it */
+    RING_LEVEL, /* that level, evenly over the grid, whatever was before */
+};
+
 struct ring_slot {
     double start;
+    enum ring_turn turn;
     double factor[SEQUENTIAL_POINTS_MAX];
-    double before[SEQUENTIAL_POINTS_MAX]; /* R, this slot's start weight not in it */
+    double before[SEQUENTIAL_POINTS_MAX]; /* R, neither turn nor start weight in it */
 };
 
 struct ring {
@@ -36,14 +46,26 @@ void ring_deinit(struct ring *);
 void ring_reset(struct ring *); /* E = 0, no slots; keeps the memory */
 
 /* Opens a slot without requests. */
-void ring_open(struct ring *, double start);
+void ring_open(struct ring *, double start, enum ring_turn);
 /* What is now known of a slot replaces what was. */
 void ring_set(struct ring *, size_t slot, const double log_ratio[static SEQUENTIAL_POINTS_MAX]);
-/* Brings `now` up to date. */
+/* As if the slot had changed. */
+void ring_touch(struct ring *, size_t slot);
+/* Steps over the oldest dirty slot. `level` is for RING_LOWER and RING_LEVEL. */
+void ring_step(struct ring *, double level);
+/* Brings `now` up to date, in a ring whose slots know RING_ON and RING_FRESH only. */
 void ring_refold(struct ring *);
-/* Forgets the `count` oldest slots for good: their evidence stays as it is. */
+/* Forgets the `count` oldest slots for good: their evidence stays as it is. Nothing is dirty. */
 void ring_close(struct ring *, size_t count);
-/* log E of a ring with nothing dirty. -INFINITY before the first start weight. */
+/* Of a ring with nothing dirty: E, E as it was after a slot, and log E (-INFINITY for 0). */
+double ring_sum(const struct ring *);
+double ring_sum_after(const struct ring *, size_t slot);
 double ring_log_e(const struct ring *);
+
+/* For saving: the evidence before the oldest open slot, from which the rest follows. */
+const double *ring_base(const struct ring *);
+struct ring_slot *ring_slot_at(const struct ring *, size_t slot);
+/* Into a ring without slots. */
+void ring_set_base(struct ring *, const double base[static SEQUENTIAL_POINTS_MAX]);
 
 #endif

@@ -8,8 +8,10 @@
 enum { BISECTIONS = 52 };
 #define REQUESTS_MAX (UINT64_C(1) << 40) /* more than anyone waits for */
 
-/* REL bets on these multiples of r. */
-static const double rel_grid[SEQUENTIAL_REL_POINTS] = {1.5, 2, 3, 5, 10, 30, 100, 1000};
+static const double rel_grids[GRID_COUNT][SEQUENTIAL_REL_POINTS] = {
+    [GRID_SHARES] = {1.5, 2, 3, 5, 10, 30, 100, 1000},
+    [GRID_TIMES] = {1.1, 1.25, 1.5, 2, 3, 5, 10, 100},
+};
 
 void sequential_abs(double p0, struct sequential_factors *ret)
 {
@@ -25,14 +27,15 @@ void sequential_abs(double p0, struct sequential_factors *ret)
     }
 }
 
-void sequential_rel(double r, double delta, double w, struct sequential_factors *ret)
+void sequential_rel(double r, double delta, double w, enum sequential_grid grid,
+                    struct sequential_factors *ret)
 {
     *ret = (struct sequential_factors){.points = SEQUENTIAL_REL_POINTS};
     if (w <= 0 || w >= 1)
         return;
     double stable_loss = r / (1 - w) + delta;
     for (size_t k = 0; k < ret->points; k++) {
-        double ratio = r * rel_grid[k];
+        double ratio = r * rel_grids[grid][k];
         double kappa = w * (ratio - r) / (ratio * w + 1 - w);
         double lambda = kappa / stable_loss;
         ret->canary_bad[k] = log1p(lambda * (1 / w - delta));
@@ -50,22 +53,39 @@ void sequential_log_ratio(const struct sequential_factors *f, uint64_t n, uint64
         ret[k] = sc * f->canary_bad[k] + ss * f->stable_bad[k] + ok * f->ok[k];
 }
 
+double sequential_threshold(const struct sequential_plan *plan)
+{
+    return log(1 / plan->alpha) + log(1 / plan->share);
+}
+
 double sequential_cap(const struct sequential_plan *plan, size_t points)
 {
     if (plan->min_bad_slots == 0)
         return INFINITY;
     double m = plan->min_bad_slots;
-    double threshold = log(1 / plan->alpha) + log((double)plan->criteria);
+    double threshold = sequential_threshold(plan);
     double cap = (threshold + log((double)points) + log(2 * (double)plan->steps)) / m;
     if (plan->min_bad_slots > 1) /* from E <= 1, m - 1 slots must stay below the threshold */
         cap = fmin(cap, threshold * (1 - 1e-9) / (m - 1));
     return cap;
 }
 
-double sequential_start_weight(const struct sequential_plan *plan, uint64_t j, bool step_start)
+double sequential_start(const struct sequential_plan *plan, struct sequential_starts *given,
+                        uint64_t count, bool step_start, bool baking)
 {
-    double late = j < plan->slots ? 1 / (2 * (double)plan->slots) : 0;
-    return late + (step_start ? 1 / (2 * (double)plan->steps) : 0);
+    uint64_t planned = baking ? plan->bake_slots : plan->slots;
+    uint64_t *taken = baking ? &given->bake_slots : &given->slots;
+    uint64_t left = planned > *taken ? planned - *taken : 0;
+    uint64_t now = count < left ? count : left;
+    double each = plan->bake_slots > 0 ? 4 : 2; /* halves, or quarters */
+    double start = now > 0 ? (double)now / (each * (double)planned) : 0;
+
+    *taken += count;
+    if (step_start && given->steps < plan->steps) {
+        given->steps++;
+        start += 1 / (2 * (double)plan->steps);
+    }
+    return start;
 }
 
 double sequential_log_sum(const double *logs, size_t count)

@@ -27,6 +27,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What REL bets on: multiples of r. Shares of failures may grow a thousandfold; a time's limit is a
+ * quantile of stable's, above which a median's share can at most double, and bets from 1.5 on would
+ * miss what is only 1.5 times slower. */
+enum sequential_grid { GRID_SHARES, GRID_TIMES, GRID_COUNT };
+
 enum { SEQUENTIAL_ABS_POINTS = 12, SEQUENTIAL_REL_POINTS = 8, SEQUENTIAL_POINTS_MAX = 12 };
 
 /* What one request adds to the log-evidence of each grid point. */
@@ -41,25 +46,37 @@ struct sequential_factors {
 void sequential_abs(double p0, struct sequential_factors *ret);
 /* r >= 1, delta >= 0. With no stable or no canary (w <= 0 or w >= 1) all factors are 0. Counts are
  * those of both variants together. */
-void sequential_rel(double r, double delta, double w, struct sequential_factors *ret);
+void sequential_rel(double r, double delta, double w, enum sequential_grid,
+                    struct sequential_factors *ret);
 /* ret[k] = canary_bad * a_k + stable_bad * s_k + (n - canary_bad - stable_bad) * o_k. */
 void sequential_log_ratio(const struct sequential_factors *, uint64_t n, uint64_t canary_bad,
                           uint64_t stable_bad, double ret[static SEQUENTIAL_POINTS_MAX]);
 
 struct sequential_plan {
     double alpha;           /* false reverts of the whole rollout */
-    size_t criteria;        /* M: each gets alpha / M */
-    uint64_t steps;         /* S >= 1 */
-    uint64_t slots;         /* H >= 1: dispatch slots that the plan lasts */
+    double share;           /* v: the criterion's share of it; 1 / M where M of them count alike */
+    uint64_t steps;         /* S >= 1, the bake counted */
+    uint64_t slots;         /* H >= 1: dispatch slots that the steps last by plan */
+    uint64_t bake_slots;    /* that the bake lasts; 0: there is none */
     uint32_t min_bad_slots; /* m; 0 = no guard */
 };
 
+/* log(1 / (v alpha)): at this a criterion crosses by itself. */
+double sequential_threshold(const struct sequential_plan *);
 /* The burst guard: the most log-evidence that one slot may add (INFINITY without a guard), so that
  * at least m slots are needed to decide. Capping only lowers E: validity is untouched. */
 double sequential_cap(const struct sequential_plan *, size_t points);
-/* What the j-th slot (from 0) adds to E before its requests count, so that a late regression does
- * not have to pay for an early good record. Sums to at most 1 over a plan. */
-double sequential_start_weight(const struct sequential_plan *, uint64_t j, bool step_start);
+
+/* A regression that begins late should not have to pay for an early good record, so a share of the
+ * evidence starts afresh in every slot (1/2H each; with a bake a quarter is spread over the steps'
+ * slots and a quarter over the bake's, which are many more), and a larger one at every step (1/2S).
+ * What was given out: all of it sums to at most 1. */
+struct sequential_starts {
+    uint64_t slots, bake_slots, steps;
+};
+/* The start weight of the next `count` slots, that are folded into one. */
+double sequential_start(const struct sequential_plan *, struct sequential_starts *, uint64_t count,
+                        bool step_start, bool baking);
 
 /* log sum exp, -INFINITY for nothing. */
 double sequential_log_sum(const double *logs, size_t count);

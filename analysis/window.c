@@ -39,13 +39,15 @@ static void grow(struct window *w)
     w->head = 0;
 }
 
-void window_push(struct window *w, uint32_t epoch, int64_t slot, uint32_t weight_bp, uint32_t step)
+struct window_slot *window_push(struct window *w, uint32_t epoch, int64_t slot, uint32_t weight_bp,
+                                uint32_t step)
 {
     if (w->count == w->capacity)
         grow(w);
     w->count++;
-    *window_at(w, w->count - 1) =
-        (struct window_slot){.slot = slot, .epoch = epoch, .weight_bp = weight_bp, .step = step};
+    struct window_slot *s = window_at(w, w->count - 1);
+    *s = (struct window_slot){.slot = slot, .epoch = epoch, .weight_bp = weight_bp, .step = step};
+    return s;
 }
 
 void window_drop(struct window *w, size_t count)
@@ -109,4 +111,18 @@ uint64_t slot_counts_sample(const struct slot_counts *counts, size_t criterion)
     int64_t sample = (int64_t)counts->dispatched - counts->excluded[criterion];
     int64_t bad = counts->bad[criterion];
     return (uint64_t)(sample > bad ? sample : bad);
+}
+
+struct shares shares_of(const struct slot_counts *counts, size_t criterion)
+{
+    return (struct shares){.sample = slot_counts_sample(counts, criterion),
+                           .bad = counts->bad[criterion],
+                           .pending = slot_counts_pending(counts, criterion)};
+}
+
+void shares_add(struct shares *sum, struct shares more)
+{
+    sum->sample += more.sample;
+    sum->bad += more.bad;
+    sum->pending += more.pending;
 }

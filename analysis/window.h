@@ -18,6 +18,9 @@ struct window_slot {
     uint32_t epoch; /* of the weight */
     uint32_t weight_bp;
     uint32_t step; /* counts step starts */
+    /* For the owner, 0 at first: */
+    uint32_t visit;   /* counts the fresh starts of the fast test */
+    uint64_t segment; /* of the wide test that its requests belong to */
     struct slot_counts counts[VARIANT_COUNT];
 };
 
@@ -28,8 +31,9 @@ struct window {
 
 void window_init(struct window *);
 void window_deinit(struct window *);
-/* Appends a copy without counts. */
-void window_push(struct window *, uint32_t epoch, int64_t slot, uint32_t weight_bp, uint32_t step);
+/* Appends a slot without counts. */
+struct window_slot *window_push(struct window *, uint32_t epoch, int64_t slot, uint32_t weight_bp,
+                                uint32_t step);
 void window_drop(struct window *, size_t count);                    /* the oldest */
 struct window_slot *window_at(const struct window *, size_t index); /* 0 is the oldest */
 
@@ -40,6 +44,12 @@ size_t window_find(const struct window *, uint32_t epoch, int64_t slot);
 
 /* Adds increments. */
 void slot_counts_add(struct slot_counts *to, const struct slot_counts *more, size_t criteria);
+/* The same as one value. */
+struct shares {
+    uint64_t sample, bad, pending;
+};
+struct shares shares_of(const struct slot_counts *, size_t criterion);
+void shares_add(struct shares *, struct shares more);
 /* Requests of which it is not known whether they will be bad for the criterion. */
 uint32_t slot_counts_pending(const struct slot_counts *, size_t criterion);
 /* Requests that are samples of the criterion; never fewer than are bad, even when a late increment

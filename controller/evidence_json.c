@@ -139,7 +139,7 @@ static json_t *distance(double x)
 
 static json_t *shift(const struct policy_criterion *c, const struct criterion_report *r)
 {
-    const struct criterion_shift *s = &r->shift;
+    const struct shift_report *s = &r->shift;
     json_t *o = json_object();
 
     json_object_set_new(o, "test", json_text(c->shift == SHIFT_PSI ? "psi" : "ks"));

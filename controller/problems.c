@@ -23,7 +23,7 @@ static void add_missing(json_t *all, const struct engine *e)
 
     for (size_t i = 0; i < e->report.count; i++) {
         const struct policy_criterion *c = &e->policy->analysis.criteria[i];
-        const struct criterion_shift *s = &e->report.criteria[i].shift;
+        const struct shift_report *s = &e->report.criteria[i].shift;
         uint64_t looked = s->looked[VARIANT_STABLE] + s->looked[VARIANT_CANARY];
         if (c->test != TEST_SHIFT || e->report.criteria[i].verdict != VERDICT_NO_DATA ||
             e->state.held_ns < MISSING_NS)

@@ -18,9 +18,18 @@ struct test_policy {
     struct policy_set set;
 };
 
+/* Each criterion counts alike. */
+static inline void share_evidence(struct test_policy *t)
+{
+    for (size_t i = 0; i < t->policy.analysis.criteria_count; i++)
+        t->criteria[i].weight = 1 / (double)t->policy.analysis.criteria_count;
+}
+
 static inline void add_criterion(struct test_policy *t, struct policy_criterion c)
 {
+    c.require_no_harm = c.test == TEST_MAX;
     t->criteria[t->policy.analysis.criteria_count++] = c;
+    share_evidence(t);
 }
 
 static inline void add_error_rate_max(struct test_policy *t, double limit)
@@ -73,6 +82,7 @@ static inline void test_policy_init(struct test_policy *t)
                      .min_bad_slots = 3,
                      .hard_down_failures = 20,
                      .hard_down_over_ns = 10 * NS_PER_SEC,
+                     .on_stable_degraded = DEGRADED_JUDGE,
                      .criteria = t->criteria},
         .upstream = {.total_timeout_ns = 15 * NS_PER_MIN},
     };

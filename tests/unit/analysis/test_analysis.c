@@ -102,6 +102,7 @@ static void run_reference(struct vectors *v, const json_t *row)
     }
     while (f.policy.policy.analysis.criteria_count < count_of(row, "M"))
         add_latency_max(&f.policy, 0.99, NS_PER_SEC);
+    share_evidence(&f.policy);
     f.policy.policy.analysis.min_bad_slots = (uint32_t)count_of(row, "min_bad_slots");
     weight(&f, (uint32_t)lround(w * WEIGHT_FULL_BP), true);
     json_array_foreach(json_object_get(row, "slots"), i, slot)
@@ -156,6 +157,7 @@ static void test_a_shared_outage_accuses_nobody_by_comparison(void **state)
     setup(&f, 0.005);
     f.policy.criteria[0] = f.policy.criteria[1]; /* the increase alone */
     f.policy.policy.analysis.criteria_count = 1;
+    share_evidence(&f.policy);
     weight(&f, 1000, true);
     for (int i = 0; i < 120; i++)
         assert_false(second(&f, 10, 4, 90, 36)->revert);

@@ -25,7 +25,7 @@ static struct sequential_plan plan_of(const json_t *row)
 {
     return (struct sequential_plan){
         .alpha = number(row, "alpha"),
-        .criteria = count_of(row, "M"),
+        .share = 1 / number(row, "M"),
         .steps = count_of(row, "S"),
         .slots = count_of(row, "H"),
         .min_bad_slots = (uint32_t)count_of(row, "min_bad_slots"),
@@ -38,15 +38,16 @@ static void factors_of(const json_t *row, double w, struct sequential_factors *r
     if (strcmp(json_string_value(json_object_get(row, "kind")), "abs") == 0)
         sequential_abs(number(params, "p0"), ret);
     else
-        sequential_rel(number(params, "r"), number(params, "d"), w, ret);
+        sequential_rel(number(params, "r"), number(params, "d"), w, GRID_SHARES, ret);
 }
 
 /* One stream of slots; `close` closes each slot for good before the next one is opened. */
 static void run_engine(struct vectors *v, const json_t *row, bool close)
 {
     struct sequential_plan plan = plan_of(row);
-    double threshold = log((double)plan.criteria / plan.alpha);
+    double threshold = sequential_threshold(&plan);
     struct sequential_factors f;
+    struct sequential_starts given = {0};
     struct ring r;
     size_t i;
     json_t *slot;
@@ -60,7 +61,8 @@ static void run_engine(struct vectors *v, const json_t *row, bool close)
     json_array_foreach(json_object_get(row, "slots"), i, slot)
     {
         factors_of(row, number(slot, "w"), &f);
-        ring_open(&r, sequential_start_weight(&plan, i, truth(slot, "step_start")));
+        ring_open(&r, sequential_start(&plan, &given, 1, truth(slot, "step_start"), false),
+                  RING_ON);
         set_counts(&r, &f, r.count - 1, count_of(slot, "n"), count_of(slot, "sc"),
                    count_of(slot, "ss"));
         double got = log_e(&r);
@@ -68,7 +70,7 @@ static void run_engine(struct vectors *v, const json_t *row, bool close)
                 json_string_value(json_object_get(row, "name")));
         if (got >= threshold && first_revert < 0)
             first_revert = (int)i;
-        if (close)
+        if (close) /* log_e has folded it */
             ring_close(&r, 1);
     }
     assert_int_equal(first_revert, (int)number(row, "first_revert_slot"));
@@ -96,13 +98,14 @@ static void test_late_updates(void **state)
     size_t i;
     json_t *update, *row = vectors_open(&v, "vectors2.json", "ring_late_updates");
     struct sequential_plan plan = plan_of(row);
+    struct sequential_starts given = {0};
     struct sequential_factors f;
     struct ring r;
     (void)state;
     sequential_abs(number(row, "p0"), &f);
     ring_init(&r, f.points, sequential_cap(&plan, f.points));
     for (size_t k = 0; k < count_of(row, "slots"); k++) {
-        ring_open(&r, sequential_start_weight(&plan, k, k == 0));
+        ring_open(&r, sequential_start(&plan, &given, 1, k == 0, false), RING_ON);
         set_counts(&r, &f, k, count_of(row, "dispatched_per_slot"), 0, 0);
     }
     json_array_foreach(json_object_get(row, "updates"), i, update)
@@ -125,7 +128,7 @@ struct stream {
 
 static double start_of(const struct stream *s, size_t slot)
 {
-    return sequential_start_weight(&s->plan, slot, slot % 100 == 0);
+    return (slot % 100 == 0 ? 1 / (2 * (double)s->plan.steps) : 0) + 1 / (2 * (double)SLOTS);
 }
 
 /* What the ring stands for, written down directly. */
@@ -148,7 +151,7 @@ static double batch(const struct stream *s, double cap)
 static void stream_make(struct stream *s, struct rng *rng)
 {
     s->plan = (struct sequential_plan){.alpha = 0.001,
-                                       .criteria = 2,
+                                       .share = 0.5,
                                        .steps = 3,
                                        .slots = SLOTS,
                                        .min_bad_slots = rng_below(rng, 4)};
@@ -169,7 +172,7 @@ static double replay(const struct stream *s, struct rng *rng)
     ring_init(&r, s->f.points, sequential_cap(&s->plan, s->f.points));
     while (closed < SLOTS) {
         if (opened < SLOTS && (opened == closed || rng_below(rng, 3) == 0))
-            ring_open(&r, start_of(s, opened++));
+            ring_open(&r, start_of(s, opened++), RING_ON);
         size_t slot = closed + rng_below(rng, (uint32_t)(opened - closed));
         if (!final[slot]) {
             final[slot] = rng_below(rng, 4) == 0;
@@ -179,8 +182,10 @@ static double replay(const struct stream *s, struct rng *rng)
         }
         if (rng_below(rng, 2) == 0)
             log_e(&r);
-        for (; rng_below(rng, 8) == 0 && closed < opened && final[closed]; closed++)
+        for (; rng_below(rng, 8) == 0 && closed < opened && final[closed]; closed++) {
+            ring_refold(&r);
             ring_close(&r, 1);
+        }
     }
     double result = log_e(&r);
     ring_deinit(&r);
@@ -209,14 +214,14 @@ static void test_evidence_survives_a_refold_from_a_new_slot(void **state)
     (void)state;
     sequential_abs(0.01, &f);
     ring_init(&r, f.points, INFINITY);
-    ring_open(&r, 0.5);
+    ring_open(&r, 0.5, RING_ON);
     set_counts(&r, &f, 0, 10, 10, 0);
     double before = log_e(&r);
-    ring_open(&r, 0);
+    ring_open(&r, 0, RING_ON);
     set_counts(&r, &f, 1, 1, 0, 0);
     assert_true(log_e(&r) > before - 3.1); /* one good request is worth at most 2.99 */
     ring_close(&r, 1);
-    ring_open(&r, 0);
+    ring_open(&r, 0, RING_ON);
     set_counts(&r, &f, 1, 1, 0, 0);
     assert_true(log_e(&r) > before - 6.1);
     ring_deinit(&r);
@@ -230,7 +235,7 @@ static void test_overwhelming_evidence_stays_a_number(void **state)
     sequential_abs(0.01, &f);
     ring_init(&r, f.points, INFINITY);
     for (size_t i = 0; i < 50; i++) {
-        ring_open(&r, 0.01);
+        ring_open(&r, 0.01, RING_ON);
         set_counts(&r, &f, i, 1000000, i % 2 == 0 ? 1000000 : 0, 0);
         double got = log_e(&r);
         assert_true(got < 600); /* nor is it a NaN */

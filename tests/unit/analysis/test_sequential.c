@@ -92,7 +92,7 @@ static void test_rel_factors(void **state)
     json_array_foreach(rows, i, row)
     {
         struct sequential_factors f;
-        sequential_rel(number(row, "r"), number(row, "delta"), number(row, "w"), &f);
+        sequential_rel(number(row, "r"), number(row, "delta"), number(row, "w"), GRID_SHARES, &f);
         compare_array(&v, f.canary_bad, row, "log_canary_fail");
         compare_array(&v, f.stable_bad, row, "log_stable_fail");
         compare_array(&v, f.ok, row, "log_ok");
@@ -109,7 +109,7 @@ static void test_rel_mixture(void **state)
     json_array_foreach(rows, i, row)
     {
         struct sequential_factors f;
-        sequential_rel(number(row, "r"), number(row, "delta"), number(row, "w"), &f);
+        sequential_rel(number(row, "r"), number(row, "delta"), number(row, "w"), GRID_SHARES, &f);
         compare(&v,
                 mixture(&f, count_of(row, "n_total"), count_of(row, "canary_fail"),
                         count_of(row, "stable_fail")),
@@ -124,7 +124,7 @@ static void test_rel_says_nothing_without_both_variants(void **state)
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         struct sequential_factors f;
-        sequential_rel(1.5, 0.001, alone[i], &f);
+        sequential_rel(1.5, 0.001, alone[i], GRID_SHARES, &f);
         assert_true(mixture(&f, 100000, 90000, 0) == 0);
         assert_true(mixture(&f, 100000, 0, 90000) == 0);
     }
@@ -288,15 +288,56 @@ static void test_a_limit_kept_is_the_limit(void **state)
     }
 }
 
-/* A plan's start weights never exceed 1 in sum, whatever is started when. */
+/* Quantiles of times bet from 1.1 on: at their medians a share can at most double. */
+static void test_rel_of_times(void **state)
+{
+    struct vectors v;
+    size_t i;
+    json_t *row, *section = vectors_open(&v, "vectors2.json", "rel_latency");
+    (void)state;
+    json_array_foreach(json_object_get(section, "cases"), i, row)
+    {
+        struct sequential_factors f;
+        sequential_rel(1, number(row, "delta"), number(row, "w"), GRID_TIMES, &f);
+        compare(&v,
+                mixture(&f, count_of(row, "n_total"), count_of(row, "canary_bad"),
+                        count_of(row, "stable_bad")),
+                number(row, "logE"), "logE");
+    }
+    assert_int_equal(i, 12);
+    vectors_close(&v, "rel_latency");
+}
+
+/* A plan's start weights never exceed 1 in sum, whatever is started when and however the slots are
+ * folded; and are all given out by its end. */
 static void test_start_weights_are_spent_once(void **state)
 {
-    struct sequential_plan plan = {.alpha = 0.001, .criteria = 2, .steps = 4, .slots = 500};
-    double sum = 0;
+    static const struct sequential_plan plans[] = {
+        {.alpha = 0.001, .share = 0.5, .steps = 4, .slots = 500},
+        {.alpha = 0.001, .share = 0.5, .steps = 5, .slots = 500, .bake_slots = 3000},
+    };
     (void)state;
-    for (uint64_t j = 0; j < 3 * plan.slots; j++)
-        sum += sequential_start_weight(&plan, j, j % 125 == 0 && j < plan.slots);
-    assert_true(fabs(sum - 1) < 1e-12);
+    for (size_t i = 0; i < 2; i++) {
+        const struct sequential_plan *plan = &plans[i];
+        struct sequential_starts given = {0};
+        double sum = 0;
+        for (uint64_t j = 0; j < 600; j += 3)
+            sum += sequential_start(plan, &given, 3, j % 120 == 0, false);
+        for (uint64_t j = 0; j < 4000; j++)
+            sum += sequential_start(plan, &given, 1, j == 0, plan->bake_slots > 0);
+        assert_true(fabs(sum - 1) < 1e-12);
+    }
+}
+
+/* What a regression has to make up for that begins late: in a step, in the bake. */
+static void test_start_weights_of_a_bake(void **state)
+{
+    const struct sequential_plan plan = {.steps = 5, .slots = 2400, .bake_slots = 86400};
+    struct sequential_starts given = {0};
+    (void)state;
+    assert_true(fabs(-log(sequential_start(&plan, &given, 1, false, false)) - 9.17) < 0.01);
+    assert_true(fabs(-log(sequential_start(&plan, &given, 1, false, true)) - 12.75) < 0.01);
+    assert_true(fabs(-log(sequential_start(&plan, &given, 0, true, true)) - log(10)) < 1e-12);
 }
 
 int main(void)
@@ -318,7 +359,9 @@ int main(void)
         cmocka_unit_test(test_requests_more_is_the_first_count_that_is_enough),
         cmocka_unit_test(test_sides_are_those_of_the_ends),
         cmocka_unit_test(test_a_limit_kept_is_the_limit),
+        cmocka_unit_test(test_rel_of_times),
         cmocka_unit_test(test_start_weights_are_spent_once),
+        cmocka_unit_test(test_start_weights_of_a_bake),
     };
     return cmocka_run_group_tests_name("sequential", tests, NULL, NULL);
 }

@@ -48,6 +48,10 @@ static inline void fixture_init(struct fixture *f)
                                                .limit = 0.5,
                                                .limit_ns = 500 * NS_PER_MS,
                                                .p0 = 0.01};
+    for (int i = 0; i < 3; i++) {
+        f->criteria[i].weight = 1.0 / 3;
+        f->criteria[i].require_no_harm = f->criteria[i].test == TEST_MAX;
+    }
     f->policy = (struct policy){
         .name = "chat",
         .start_auto = true,
