@@ -22,7 +22,7 @@ struct fixture {
 };
 
 /* 10/25/50/100, held 10 minutes each; error_rate max 1 %, error_rate max_increase 0.5 %, latency
- * p99 max 500 ms; the guard's defaults. */
+ * p99 max 500 ms; the first crossing condemns (confirm: []). */
 static inline void fixture_init(struct fixture *f)
 {
     static const uint32_t weights[] = {1000, 2500, 5000, 10000};
@@ -68,6 +68,8 @@ static inline void fixture_init(struct fixture *f)
                      .hard_down_over_ns = 10 * NS_PER_SEC,
                      .on_undecided = UNDECIDED_HOLD,
                      .max_hold_ns = 6 * NS_PER_HOUR,
+                     .on_no_data = NO_DATA_HOLD,
+                     .no_data_after_ns = 5 * NS_PER_MIN,
                      .criteria = f->criteria,
                      .criteria_count = 3},
         .upstream = {.connect_timeout_ns = NS_PER_SEC,
@@ -75,6 +77,17 @@ static inline void fixture_init(struct fixture *f)
                      .idle_timeout_ns = 120 * NS_PER_SEC,
                      .total_timeout_ns = 15 * NS_PER_MIN},
     };
+}
+
+/* The policy's default: asked again after 30 s, and after 2 min. */
+static inline void fixture_confirms(struct fixture *f)
+{
+    fixture_init(f);
+    f->policy.analysis.confirm_ns[0] = 30 * NS_PER_SEC;
+    f->policy.analysis.confirm_ns[1] = 2 * NS_PER_MIN;
+    f->policy.analysis.confirm_count = 2;
+    f->policy.analysis.min_bad_slots = 2;
+    f->policy.analysis.hard_down_over_ns = 3 * NS_PER_SEC;
 }
 
 /* --- reports ---------------------------------------------------------------------------------- */
@@ -171,6 +184,83 @@ static inline struct analysis_report report_empty(void)
     return r;
 }
 
+/* The fast test has crossed, and is asked again: 30 of 62 failed. */
+static inline struct analysis_report report_tripped(void)
+{
+    struct analysis_report r = report_failing();
+
+    r.revert = false;
+    r.crossed = r.retreat = true;
+    r.probe_next = (struct probe){.criterion = 0, .p1 = 0.0694, .z = 0.01};
+    r.trip.requests = 62;
+    r.trip.bad = 30;
+    return r;
+}
+
+/* hard_down alone. */
+static inline struct analysis_report report_tripped_down(void)
+{
+    struct analysis_report r = report_down();
+
+    r.retreat = true;
+    r.probe_next = (struct probe){.criterion = CRITERIA_MAX, .p1 = 0.0949, .z = 0.01};
+    r.trip.requests = r.trip.bad = 31;
+    return r;
+}
+
+/* A visit under way: it does well, but has not shown it yet. */
+static inline struct analysis_report report_probing(void)
+{
+    struct analysis_report r = report_good();
+
+    r.probe.active = true;
+    r.probe.log_ratio = r.probe.least = -1.5;
+    r.probe.slots = 2;
+    r.probe.requests = 21;
+    r.no_harm = false;
+    return r;
+}
+
+static inline struct analysis_report report_cleared(void)
+{
+    struct analysis_report r = report_probing();
+
+    r.probe.log_ratio = r.probe.least = -3.2;
+    r.probe.slots = 5;
+    r.probe.requests = 243;
+    r.probe.cleared = true;
+    return r;
+}
+
+/* And one that trips again: 20 of 21. */
+static inline struct analysis_report report_tripped_again(void)
+{
+    struct analysis_report r = report_tripped();
+
+    r.probe.active = true;
+    r.probe.log_ratio = r.probe.least = 20;
+    r.probe.requests = 21;
+    r.probe.bad = 20;
+    return r;
+}
+
+/* The wide test: little, but all the time. */
+static inline struct analysis_report report_wide(void)
+{
+    struct analysis_report r = report_good();
+
+    r.revert = r.alarm = true;
+    r.wide.crossed = true;
+    r.wide.log_e = 8.1;
+    r.wide.threshold = 7.6;
+    r.wide.worst = 0;
+    r.criteria[0].requests[VARIANT_CANARY] = 4590;
+    r.criteria[0].bad[VARIANT_CANARY] = 96;
+    r.criteria[0].wide_log_e = 9.3;
+    r.criteria[0].wide_threshold = 9;
+    return r;
+}
+
 /* --- states and looks ------------------------------------------------------------------------- */
 
 #define T0 (1000 * NS_PER_SEC)
@@ -250,6 +340,25 @@ static inline struct rollout_decision order(const struct fixture *f, const struc
 
     rollout_decide(&f->policy, s, &input, s->last_ns, &d);
     return d;
+}
+
+/* Sent back from step 2 (25 %) for the `visit`th time; asked when `probing`. */
+static inline struct rollout_state state_retreated(const struct fixture *f, uint32_t visit,
+                                                   bool probing)
+{
+    struct rollout_state s = state_at(f, 2, false);
+
+    s.retreat.visit = visit;
+    s.retreat.probing = probing;
+    s.retreat.weight_bp = 2500;
+    s.retreat.pause_ns = visit == 1 ? 30 * NS_PER_SEC : 2 * NS_PER_MIN;
+    s.retreat.left_ns = probing ? 0 : s.retreat.pause_ns;
+    s.retreat.probe = report_tripped().probe_next;
+    for (uint32_t i = 0; i < visit; i++)
+        s.retreat.seen[i] = (struct retreat_seen){62, 30};
+    s.retreats_in_step = visit;
+    s.weight_bp = probing ? 1000 : 0;
+    return s;
 }
 
 /* "commit reset weight(12,2500,start) set(12,2500) event" */
