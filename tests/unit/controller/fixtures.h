@@ -261,6 +261,49 @@ static inline struct analysis_report report_wide(void)
     return r;
 }
 
+/* Criterion 2 failed for good: what its on_fail does. */
+static inline struct analysis_report report_final(uint32_t criterion)
+{
+    struct analysis_report r = report_good();
+
+    r.criteria[criterion].verdict = VERDICT_FAIL;
+    r.criteria[criterion].failed = true;
+    return r;
+}
+
+static inline struct analysis_report report_shifted(void)
+{
+    struct analysis_report r = report_final(2);
+
+    r.failed_rollback = 4;
+    r.revert = r.alarm = true;
+    return r;
+}
+
+static inline struct analysis_report report_pausing(void)
+{
+    struct analysis_report r = report_final(2);
+
+    r.failed_pause = 4;
+    return r;
+}
+
+static inline struct analysis_report report_telling(void)
+{
+    struct analysis_report r = report_final(2);
+
+    r.failed_report = 4;
+    return r;
+}
+
+static inline struct analysis_report report_degraded(void)
+{
+    struct analysis_report r = report_good();
+
+    r.stable_degraded = true;
+    return r;
+}
+
 /* --- states and looks ------------------------------------------------------------------------- */
 
 #define T0 (1000 * NS_PER_SEC)

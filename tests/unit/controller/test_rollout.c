@@ -4,8 +4,29 @@
 #include "base/rng.h"
 
 static struct analysis_report (*const reports[])(void) = {
-    report_good, report_failing, report_alarming, report_down, report_unproven, report_empty};
-enum { GOOD, FAILING, ALARMING, DOWN, UNPROVEN, EMPTY, REPORTS };
+    report_good,     report_failing, report_alarming, report_down,
+    report_unproven, report_empty,   report_tripped,  report_tripped_down,
+    report_probing,  report_cleared, report_wide,     report_tripped_again,
+    report_shifted,  report_pausing, report_telling,  report_degraded};
+enum {
+    GOOD,
+    FAILING,
+    ALARMING,
+    DOWN,
+    UNPROVEN,
+    EMPTY,
+    TRIPPED,
+    TRIPPED_DOWN,
+    PROBING,
+    CLEARED,
+    WIDE,
+    TRIPPED_AGAIN,
+    SHIFTED,
+    PAUSING,
+    TELLING,
+    DEGRADED,
+    REPORTS
+};
 
 static void expect(const struct rollout_decision *d, enum rollout_event event,
                    enum rollout_phase phase, uint32_t step, uint32_t weight_bp)
@@ -113,6 +134,151 @@ static void test_evidence_before_promotion(void **state)
     s = state_at(&f, 1, true);
     assert_int_equal(tick(&f, &s, &unproven).event, EVENT_NONE);
     assert_int_equal(tick(&f, &s, &good).event, EVENT_PROMOTED);
+}
+
+/* evidence.before: each: every step up needs proof, the end does not need another one. */
+static void test_evidence_before_each_step(void **state)
+{
+    struct fixture f;
+    struct analysis_report unproven = report_unproven(), good = report_good();
+
+    (void)state;
+    fixture_init(&f);
+    f.policy.analysis.evidence = EVIDENCE_BEFORE_EACH;
+    for (uint32_t step = 1; step <= 3; step++) {
+        struct rollout_state s = state_at(&f, step, true);
+        assert_int_equal(tick(&f, &s, &unproven).event, EVENT_NONE);
+        assert_int_equal(tick(&f, &s, &good).event, EVENT_STEP_ADVANCED);
+    }
+    struct rollout_state s = state_at(&f, 4, true);
+    assert_int_equal(tick(&f, &s, &unproven).event, EVENT_PROMOTED);
+}
+
+/* --- the bake --------------------------------------------------------------------------------- */
+
+static void fixture_bakes(struct fixture *f, uint32_t control_bp)
+{
+    fixture_confirms(f);
+    f->policy.bake.for_ns = 24 * NS_PER_HOUR;
+    f->policy.bake.control_bp = control_bp;
+}
+
+static struct rollout_state state_baking(const struct fixture *f)
+{
+    struct rollout_state s = state_at(f, 4, false);
+
+    s.phase = PHASE_BAKING;
+    s.weight_bp = WEIGHT_FULL_BP - f->policy.bake.control_bp;
+    return s;
+}
+
+/* Last step, bake with a share left on stable, promoted: the steps of 100 % leave that share too.
+ */
+static void test_bake(void **state)
+{
+    struct fixture f;
+    struct analysis_report good = report_good(), unproven = report_unproven();
+    char text[256];
+
+    (void)state;
+    fixture_bakes(&f, 500);
+    struct rollout_state s = state_at(&f, 3, true);
+    struct rollout_decision d = tick(&f, &s, &good);
+    expect(&d, EVENT_STEP_ADVANCED, PHASE_PROGRESSING, 4, 9500);
+    s = d.state;
+    s.held_ns = f.steps[3].hold_ns;
+    d = tick(&f, &s, &good);
+    expect(&d, EVENT_BAKING, PHASE_BAKING, 4, 9500);
+    assert_int_equal(d.cause, CAUSE_PASSED);
+    assert_int_equal(d.state.held_ns, 0);
+    /* the same weight, but the bake's own evidence begins */
+    assert_string_equal(actions_text(&d, text), "commit weight(14,9500,bake) event");
+    s = d.state;
+    s.held_ns = 24 * NS_PER_HOUR - NS_PER_SEC;
+    assert_int_equal(rollout_quiet_ns(&f.policy, &s), NS_PER_SEC);
+    assert_int_equal(tick(&f, &s, &good).event, EVENT_NONE);
+    d = tick_after(&f, &s, &unproven, NS_PER_SEC);
+    expect(&d, EVENT_PROMOTED, PHASE_PROMOTED, 4, WEIGHT_FULL_BP);
+    assert_int_equal(d.cause, CAUSE_BAKED);
+    assert_int_equal(rollout_quiet_ns(&f.policy, &d.state), INT64_MAX);
+}
+
+static const struct {
+    const char *name;
+    int report;
+    enum rollout_event event;
+    enum rollout_phase phase;
+    uint32_t weight_bp;
+} bakes[] = {
+    {"its end, and all is well", GOOD, EVENT_PROMOTED, PHASE_PROMOTED, 10000},
+    {"its end, and an alarm", ALARMING, EVENT_NONE, PHASE_BAKING, 10000},
+    {"its end, and no data", EMPTY, EVENT_NONE, PHASE_BAKING, 10000},
+    {"sent back", TRIPPED, EVENT_RETREATED, PHASE_BAKING, 0},
+    {"condemned", WIDE, EVENT_ROLLED_BACK, PHASE_ROLLED_BACK, 0},
+    {"a shift", SHIFTED, EVENT_ROLLED_BACK, PHASE_ROLLED_BACK, 0},
+    {"a frozen limit that pauses", PAUSING, EVENT_PAUSED, PHASE_PAUSED, 10000},
+    {"one that reports", TELLING, EVENT_CRITERION_FAILED, PHASE_BAKING, 10000},
+};
+
+static void test_bake_is_judged(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(bakes) / sizeof(bakes[0]); i++) {
+        struct fixture f;
+        struct analysis_report report = reports[bakes[i].report]();
+        fixture_bakes(&f, 0);
+        struct rollout_state s = state_baking(&f);
+        s.held_ns = 24 * NS_PER_HOUR;
+        print_message("  %s\n", bakes[i].name);
+        struct rollout_decision d = tick(&f, &s, &report);
+        expect(&d, bakes[i].event, bakes[i].phase, 4, bakes[i].weight_bp);
+    }
+}
+
+static void test_bake_retreats_and_comes_back(void **state)
+{
+    struct fixture f;
+    struct analysis_report tripped = report_tripped(), cleared = report_cleared();
+
+    (void)state;
+    fixture_bakes(&f, 500);
+    struct rollout_state s = state_baking(&f);
+    s.held_ns = 5 * NS_PER_HOUR;
+    s = tick(&f, &s, &tripped).state;
+    struct rollout_decision d = tick_after(&f, &s, &tripped, 30 * NS_PER_SEC);
+    expect(&d, EVENT_PROBED, PHASE_BAKING, 4, 1000);
+    d = tick(&f, &d.state, &cleared);
+    expect(&d, EVENT_CLEARED, PHASE_BAKING, 4, 9500);
+    /* the time before the trip was held, that of the retreat was not */
+    assert_int_equal(d.state.held_ns, 5 * NS_PER_HOUR + 100 * NS_PER_MS);
+}
+
+/* Paused in the bake, and taken up there; a restart does not make a bake of a day endless. */
+static void test_bake_pauses_and_restarts(void **state)
+{
+    struct fixture f;
+    struct analysis_report good = report_good(), empty = report_empty();
+    struct rollout_input input = {.kind = INPUT_RESTART, .report = &empty};
+
+    (void)state;
+    fixture_bakes(&f, 500);
+    struct rollout_state s = state_baking(&f);
+    s.held_ns = 5 * NS_PER_HOUR;
+    struct rollout_decision d =
+        order(&f, &s, &good, (struct command){.kind = COMMAND_PAUSE, .zero = true});
+    expect(&d, EVENT_PAUSED, PHASE_PAUSED, 4, 0);
+    d = order(&f, &d.state, &good, (struct command){.kind = COMMAND_RESUME});
+    expect(&d, EVENT_RESUMED, PHASE_BAKING, 4, 9500);
+    assert_int_equal(d.state.held_ns, 5 * NS_PER_HOUR);
+    rollout_decide(&f.policy, &s, &input, 5, &d);
+    expect(&d, EVENT_RESTARTED, PHASE_BAKING, 4, 9500);
+    assert_int_equal(d.state.held_ns, 5 * NS_PER_HOUR);
+    f.policy.bake.control_bp = 0;
+    rollout_decide(&f.policy, &s, &input, 5, &d);
+    expect(&d, EVENT_RESTARTED, PHASE_BAKING, 4, 9500);
+    f.policy.bake.control_bp = 2000;
+    rollout_decide(&f.policy, &s, &input, 5, &d);
+    expect(&d, EVENT_RESTARTED, PHASE_BAKING, 4, 8000);
 }
 
 /* Steps that do not divide evenly, a weight above the last step's: the end is reached all the
@@ -223,6 +389,18 @@ static void test_approval_before_the_first_step(void **state)
 }
 
 /* --- no verdict ------------------------------------------------------------------------------- */
+
+/* What breaks a limit only together with stable is not the canary's alone, and goes no further. */
+static void test_stable_degraded_holds(void **state)
+{
+    struct fixture f;
+    struct analysis_report degraded = report_degraded();
+
+    (void)state;
+    fixture_init(&f);
+    struct rollout_state s = state_at(&f, 1, true);
+    assert_int_equal(tick(&f, &s, &degraded).event, EVENT_NONE);
+}
 
 static const struct {
     const char *name;
@@ -445,8 +623,8 @@ static void test_restart(void **state)
 static void test_promises(void **state)
 {
     static const enum rollout_phase phases[] = {
-        PHASE_IDLE,     PHASE_PENDING,           PHASE_PROGRESSING, PHASE_PAUSED,
-        PHASE_PROMOTED, PHASE_AWAITING_APPROVAL, PHASE_ROLLED_BACK};
+        PHASE_IDLE,   PHASE_PENDING,  PHASE_PROGRESSING,       PHASE_PAUSED,
+        PHASE_BAKING, PHASE_PROMOTED, PHASE_AWAITING_APPROVAL, PHASE_ROLLED_BACK};
     struct fixture f;
 
     (void)state;
@@ -471,6 +649,37 @@ static void test_promises(void **state)
             }
 }
 
+/* What somebody who knows nothing of the code would ask of any decision. */
+static void check_against_oracle(const struct rollout_state *s, const struct rollout_input *input,
+                                 const struct rollout_decision *d)
+{
+    const struct analysis_report *r = input->report;
+    bool tick = input->kind == INPUT_TICK, up = d->state.weight_bp > s->weight_bp;
+    bool retreated = d->state.retreat.visit > 0, probing = d->state.retreat.probing;
+
+    if (retreated && !probing)
+        assert_int_equal(d->state.weight_bp, 0);
+    if (probing)
+        assert_in_range(d->state.weight_bp, 1, d->state.retreat.weight_bp);
+    if (tick && up && s->step > 0) {
+        assert_false(r->revert);
+        if (!probing)
+            assert_false(r->retreat);
+        if (s->retreat.visit > 0 && !probing) /* back where it was, no step further */
+            assert_true(d->event == EVENT_CLEARED && r->probe.cleared &&
+                        d->state.weight_bp <= s->retreat.weight_bp && d->state.step == s->step);
+    }
+    if (s->retreat.visit > 0 && !s->retreat.probing && d->state.retreat.visit > 0 && tick)
+        assert_int_equal(d->state.held_ns, s->held_ns);
+    if (d->event == EVENT_RESTARTED) {
+        assert_true(d->state.weight_bp <= s->weight_bp);
+        assert_false(probing);
+    }
+    if (d->state.phase == PHASE_PROMOTED || d->state.phase == PHASE_ROLLED_BACK ||
+        d->state.phase == PHASE_IDLE || d->state.phase == PHASE_PENDING)
+        assert_false(retreated);
+}
+
 /* Anything after anything, for a long time: looks with any report, any command, restarts, edits of
  * the policy. The core's own CHECKs are the judge; here, that served weight and state never part.
  */
@@ -484,7 +693,11 @@ static void wander(uint64_t seed)
     uint32_t served_bp = 0, served_epoch = 1;
 
     rng_seed(&rng, seed);
-    fixture_init(&f);
+    fixture_confirms(&f);
+    f.policy.bake.for_ns = seed % 2 == 0 ? 0 : NS_PER_HOUR;
+    f.policy.bake.control_bp = seed % 3 == 0 ? 0 : 500;
+    f.policy.analysis.on_no_data = (enum no_data_do)(seed % 3);
+    f.policy.analysis.confirm_count = seed % 5 == 0 ? 0 : 1 + seed % 2;
     rollout_state_init(&s, T0);
     for (int i = 0; i < 3000; i++) {
         struct analysis_report report =
@@ -507,7 +720,11 @@ static void wander(uint64_t seed)
             f.steps[rng_below(&rng, 4)].approval = (enum approval)rng_below(&rng, APPROVAL_COUNT);
         if (rng_below(&rng, 300) == 0)
             f.policy.analysis.mode = rng_below(&rng, 2) == 0 ? MODE_OBSERVE : MODE_ENFORCE;
-        now_ns += (int64_t)rng_below(&rng, 400) * NS_PER_SEC;
+        if (rng_below(&rng, 300) == 0)
+            f.steps[rng_below(&rng, 3)].weight_bp += rng_below(&rng, 100);
+        report.placebo.longest_burst_ns = (int64_t)rng_below(&rng, 20) * NS_PER_SEC;
+        report.placebo.sent_back = (uint64_t)i / 100;
+        now_ns += (int64_t)rng_below(&rng, rng_below(&rng, 2) == 0 ? 3 : 400) * NS_PER_SEC;
         rollout_decide(&f.policy, &s, &input, now_ns, &d);
         for (size_t a = 0; a < d.action_count; a++)
             if (d.actions[a].kind == ACTION_SET_WEIGHT) {
@@ -516,6 +733,7 @@ static void wander(uint64_t seed)
                 served_bp = d.actions[a].weight_bp;
             }
         assert_int_equal(served_bp, d.state.weight_bp);
+        check_against_oracle(&s, &input, &d);
         assert_int_equal(served_epoch, d.state.epoch);
         assert_true(d.event == EVENT_NONE || d.actions[d.action_count - 1].kind == ACTION_EVENT);
         assert_true(input.kind != INPUT_COMMAND || d.result.detail[0] != '\0');
@@ -537,6 +755,12 @@ int main(void)
         cmocka_unit_test(test_min_requests),
         cmocka_unit_test(test_relative_without_stable_at_full_weight),
         cmocka_unit_test(test_evidence_before_promotion),
+        cmocka_unit_test(test_evidence_before_each_step),
+        cmocka_unit_test(test_bake),
+        cmocka_unit_test(test_bake_is_judged),
+        cmocka_unit_test(test_bake_retreats_and_comes_back),
+        cmocka_unit_test(test_bake_pauses_and_restarts),
+        cmocka_unit_test(test_stable_degraded_holds),
         cmocka_unit_test(test_odd_weights_reach_the_end),
         cmocka_unit_test(test_whole_rollout_takes_its_holds),
         cmocka_unit_test(test_gap_is_not_hold),
