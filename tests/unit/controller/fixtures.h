@@ -336,6 +336,7 @@ static inline struct rollout_state state_in(const struct fixture *f, enum rollou
         s.step = 0;
         s.weight_bp = 0;
         break;
+    case PHASE_BAKING:
     case PHASE_PROMOTED:
         s.step = 4;
         s.weight_bp = WEIGHT_FULL_BP;
@@ -350,7 +351,6 @@ static inline struct rollout_state state_in(const struct fixture *f, enum rollou
     case PHASE_PROGRESSING:
     case PHASE_AWAITING_APPROVAL:
     case PHASE_SMOKE_TESTING:
-    case PHASE_BAKING:
     case PHASE_COUNT:
         break;
     }

@@ -1,6 +1,8 @@
 /* Each verb in each phase: what it does, or the refusal that names phase and way out. */
 #include "fixtures.h"
 
+#include "controller/retreat.h"
+
 static const struct {
     enum command_kind kind;
     enum rollout_phase phase;
@@ -48,6 +50,13 @@ static const struct {
     {COMMAND_ROLLBACK, PHASE_AWAITING_APPROVAL, PHASE_ROLLED_BACK, 0, NULL},
     {COMMAND_ROLLBACK, PHASE_PROMOTED, PHASE_ROLLED_BACK, 0, NULL},
     {COMMAND_ROLLBACK, PHASE_ROLLED_BACK, 0, 0, "gets no traffic"},
+
+    {COMMAND_PROMOTE, PHASE_BAKING, PHASE_PROMOTED, 10000, NULL},
+    {COMMAND_PAUSE, PHASE_BAKING, PHASE_PAUSED, 10000, NULL},
+    {COMMAND_RESUME, PHASE_BAKING, 0, 0, "baking at step 4 of 4 (100%): there is nothing"},
+    {COMMAND_APPROVE, PHASE_BAKING, 0, 0, "`sluice promote chat` skips the hold"},
+    {COMMAND_ROLLBACK, PHASE_BAKING, PHASE_ROLLED_BACK, 0, NULL},
+    {COMMAND_RETRY, PHASE_BAKING, 0, 0, "chat is baking"},
 
     {COMMAND_RETRY, PHASE_IDLE, 0, 0, "chat is idle"},
     {COMMAND_RETRY, PHASE_PENDING, 0, 0, "chat is pending"},
@@ -264,6 +273,129 @@ static void test_retry_begins_on_fresh_evidence(void **state)
     assert_int_equal(tick(&f, &s, &empty).event, EVENT_NONE);
 }
 
+/* --- in a retreat and in the bake ---------------------------------------------------------------
+ */
+
+static const struct {
+    enum command_kind kind;
+    bool force, zero, probing;
+    enum rollout_phase after;
+    uint32_t weight_bp, visit;
+    bool runs; /* the retreat's time goes on */
+    const char *detail;
+} retreats[] = {
+    {COMMAND_PROMOTE, false, false, false, PHASE_PROGRESSING, 0, 1, true,
+     "error_rate max 1%: 30 of 62 canary requests were bad; it is asked again in 30s; --force"},
+    {COMMAND_PROMOTE, false, false, true, PHASE_PROGRESSING, 1000, 1, true,
+     "it is being asked again now"},
+    {COMMAND_PROMOTE, true, false, false, PHASE_PROGRESSING, 5000, 0, false, "step 3 of 4"},
+    {COMMAND_PROMOTE, true, false, true, PHASE_PROGRESSING, 5000, 0, false, "step 3 of 4"},
+    {COMMAND_ROLLBACK, false, false, false, PHASE_ROLLED_BACK, 0, 0, false, "2.0.0 serves"},
+    {COMMAND_ROLLBACK, false, false, true, PHASE_ROLLED_BACK, 0, 0, false, "2.0.0 serves"},
+    {COMMAND_PAUSE, false, false, false, PHASE_PAUSED, 0, 1, false,
+     "is not asked again before `sluice resume chat`"},
+    {COMMAND_PAUSE, false, true, true, PHASE_PAUSED, 0, 1, false, "paused at 0%"},
+    {COMMAND_PAUSE, false, false, true, PHASE_PAUSED, 0, 1, false, "paused at 0%"},
+    {COMMAND_RESUME, false, false, false, PHASE_PROGRESSING, 0, 1, true, "nothing to resume"},
+};
+
+/* Whatever is done to a canary that was sent back, it gets more traffic only by force. */
+static void test_commands_in_a_retreat(void **state)
+{
+    struct fixture f;
+    struct analysis_report tripped = report_tripped();
+
+    (void)state;
+    fixture_confirms(&f);
+    for (size_t i = 0; i < sizeof(retreats) / sizeof(retreats[0]); i++) {
+        struct rollout_state s = state_retreated(&f, 1, retreats[i].probing);
+        struct command c = {
+            .kind = retreats[i].kind, .force = retreats[i].force, .zero = retreats[i].zero};
+        print_message("  %s%s%s\n", command_names[c.kind], c.force ? " --force" : "",
+                      retreats[i].probing ? " while asked" : "");
+        struct rollout_decision d = order(&f, &s, &tripped, c);
+        if (strstr(d.result.detail, retreats[i].detail) == NULL)
+            fail_msg("says: %s", d.result.detail);
+        assert_int_equal(d.state.phase, retreats[i].after);
+        assert_int_equal(d.state.weight_bp, retreats[i].weight_bp);
+        assert_int_equal(d.state.retreat.visit, retreats[i].visit);
+        assert_int_equal(retreat_runs(&d.state), retreats[i].runs);
+        assert_false(d.state.retreat.probing && d.state.phase == PHASE_PAUSED);
+    }
+    /* passed by force it is not sent back by what it did before */
+    struct rollout_state s = state_retreated(&f, 1, true);
+    struct rollout_decision d =
+        order(&f, &s, &tripped, (struct command){.kind = COMMAND_PROMOTE, .force = true});
+    assert_int_equal(d.actions[1].kind, ACTION_RESET_EVIDENCE);
+}
+
+/* Paused and resumed, a retreat's pause begins again, so the canary is asked in good order. */
+static void test_resume_asks_again(void **state)
+{
+    struct fixture f;
+    struct analysis_report tripped = report_tripped();
+
+    (void)state;
+    fixture_confirms(&f);
+    struct rollout_state s = state_retreated(&f, 2, true);
+    s = order(&f, &s, &tripped, (struct command){.kind = COMMAND_PAUSE}).state;
+    assert_int_equal(tick_after(&f, &s, &tripped, NS_PER_HOUR).event, EVENT_NONE);
+    struct rollout_decision d = order(&f, &s, &tripped, (struct command){.kind = COMMAND_RESUME});
+    assert_true(d.result.ok);
+    assert_non_null(strstr(d.result.detail, "was sent back and is asked again in 2m"));
+    assert_int_equal(d.state.weight_bp, 0);
+    assert_int_equal(d.state.retreat.left_ns, 2 * NS_PER_MIN);
+    assert_int_equal(rollout_quiet_ns(&f.policy, &d.state), 2 * NS_PER_MIN);
+    /* paused by somebody, and sent back then: --weight 0 ends the asking */
+    s = state_retreated(&f, 1, true);
+    s.phase = PHASE_PAUSED;
+    s.paused_from = PHASE_PROGRESSING;
+    d = order(&f, &s, &tripped, (struct command){.kind = COMMAND_PAUSE});
+    assert_false(d.result.ok);
+    assert_non_null(strstr(d.result.detail, "--weight 0"));
+    d = order(&f, &s, &tripped, (struct command){.kind = COMMAND_PAUSE, .zero = true});
+    assert_true(d.result.ok);
+    assert_int_equal(d.state.weight_bp, 0);
+    assert_false(retreat_runs(&d.state));
+}
+
+/* `promote` at the last step begins the bake; once more, or --full, ends it. */
+static void test_promote_into_the_bake(void **state)
+{
+    struct fixture f;
+    struct analysis_report unproven = report_unproven();
+
+    (void)state;
+    fixture_confirms(&f);
+    f.policy.bake.for_ns = 24 * NS_PER_HOUR;
+    f.policy.bake.control_bp = 500;
+    struct rollout_state s = state_at(&f, 4, false);
+    s.weight_bp = 9500;
+    struct rollout_decision d = order(&f, &s, &unproven, (struct command){.kind = COMMAND_PROMOTE});
+    assert_int_equal(d.event, EVENT_BAKING);
+    assert_non_null(strstr(d.result.detail, "baking: 2.1.0 gets 95% of the traffic for 1d"));
+    d = order(&f, &d.state, &unproven, (struct command){.kind = COMMAND_PROMOTE});
+    assert_int_equal(d.event, EVENT_PROMOTED);
+    assert_int_equal(d.state.weight_bp, WEIGHT_FULL_BP);
+    d = order(&f, &s, &unproven, (struct command){.kind = COMMAND_PROMOTE, .full = true});
+    assert_int_equal(d.event, EVENT_PROMOTED);
+}
+
+/* The last known good comes back in one command. */
+static void test_rollback_of_a_promoted_canary(void **state)
+{
+    struct fixture f;
+    struct analysis_report good = report_good();
+
+    (void)state;
+    fixture_init(&f);
+    struct rollout_state s = state_in(&f, PHASE_PROMOTED);
+    struct rollout_decision d = order(&f, &s, &good, (struct command){.kind = COMMAND_ROLLBACK});
+    assert_int_equal(d.event, EVENT_ROLLED_BACK);
+    assert_int_equal(d.state.weight_bp, 0);
+    assert_string_equal(d.result.detail, "rolled back: 2.1.0 gets no traffic, 2.0.0 serves again");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +408,10 @@ int main(void)
         cmocka_unit_test(test_pause_keeps_a_waiting_approval),
         cmocka_unit_test(test_observe_is_not_promoted),
         cmocka_unit_test(test_retry_begins_on_fresh_evidence),
+        cmocka_unit_test(test_commands_in_a_retreat),
+        cmocka_unit_test(test_resume_asks_again),
+        cmocka_unit_test(test_promote_into_the_bake),
+        cmocka_unit_test(test_rollback_of_a_promoted_canary),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "fixtures.h"
 
 #include "controller/decision.h"
+#include "controller/observed_text.h"
 
 static const char *sentence(const struct fixture *f, const struct rollout_decision *d,
                             const struct command *command, bool unkept)
@@ -128,6 +129,175 @@ static void test_other_sentences(void **state)
         "requests failed (50 errors; stable 0.0869% of 2,301), evidence 9.2 of 8.3 needed");
 }
 
+/* Read at 3 a.m.: what was seen, what happens next, and when. */
+static void test_retreats(void **state)
+{
+    struct fixture f;
+    struct analysis_report tripped = report_tripped(), again = report_tripped_again();
+    struct analysis_report cleared = report_cleared(), down = report_tripped_down(),
+                           wide = report_wide();
+
+    (void)state;
+    fixture_confirms(&f);
+    struct rollout_state s = state_at(&f, 2, false);
+    struct rollout_decision d = tick(&f, &s, &tripped);
+    assert_string_equal(
+        sentence(&f, &d, NULL, false),
+        "sent back for 30s: error_rate max 1%: 19.8% of 253 canary requests failed (50 errors; "
+        "stable 0.0869% of 2,301), evidence 9.2 of 8.3 needed; then it is asked again, visit 2 of "
+        "3 (rolled back when it fails on each)");
+    d = tick(&f, &s, &down);
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "sent back for 30s: hard_down: the last 31 canary requests failed in a "
+                        "row, over 11s (limit 20 over 3s); then it is asked again, visit 2 of 3 "
+                        "(rolled back when it fails on each)");
+    s = state_retreated(&f, 1, false);
+    s.retreat.left_ns = 0;
+    d = tick(&f, &s, &tripped);
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "asked again, visit 2 of 3: 2.1.0 gets 10% of the traffic");
+    s = state_retreated(&f, 1, true);
+    d = tick(&f, &s, &cleared);
+    assert_string_equal(
+        sentence(&f, &d, NULL, false),
+        "cleared: 0 of 243 requests failed when asked again after 30s; goes on at 25%");
+    d = tick(&f, &s, &again);
+    assert_string_equal(
+        sentence(&f, &d, NULL, false),
+        "sent back for 2m, it failed again: error_rate max 1%: 19.8% of 253 canary requests failed "
+        "(50 errors; stable 0.0869% of 2,301), evidence 9.2 of 8.3 needed; then it is asked for "
+        "the last time");
+    s = state_retreated(&f, 2, true);
+    s.retreat.since_ns = 161 * NS_PER_SEC;
+    s.retreat.seen[1] = (struct retreat_seen){20, 20};
+    d = tick(&f, &s, &again);
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "rolled back: failed on 3 visits in 2m41s: error_rate max 1%: 30 of 62, 20 "
+                        "of 20 and 20 of 21 canary requests failed; stable 0.0869% of 2,301");
+    down.probe.active = false;
+    s.retreat.probe.criterion = CRITERIA_MAX;
+    d = tick(&f, &s, &down);
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "rolled back: failed on 3 visits in 2m41s: hard_down: 30 of 62, 20 of 20 "
+                        "and 31 of 31 canary requests failed");
+    d = tick(&f, &s, &wide);
+    assert_string_equal(
+        sentence(&f, &d, NULL, false),
+        "rolled back: a little, but steadily: error_rate max 1%: 2.09% of 4,590 canary requests "
+        "failed (96 errors; stable 0.1% of 9,000), evidence 9.3 of 9.0 needed");
+    s = state_at(&f, 2, false);
+    s.retreats_in_step = 5;
+    tripped.placebo.sent_back = 1;
+    d = tick(&f, &s, &tripped);
+    assert_string_equal(
+        sentence(&f, &d, NULL, false),
+        "paused at 0%: unsteady: the canary was sent back 6 times in this step, stable would have "
+        "been 1 time; `sluice resume chat` asks it again, `sluice rollback chat` ends it; last: "
+        "error_rate max 1%: 19.8% of 253 canary requests failed (50 errors; stable 0.0869% of "
+        "2,301), evidence 9.2 of 8.3 needed");
+}
+
+static void test_bake_and_lesser_failures(void **state)
+{
+    struct fixture f;
+    struct analysis_report good = report_good(), pausing = report_pausing(),
+                           telling = report_telling(), empty = report_empty();
+    struct command c = {.kind = COMMAND_ROLLBACK, .who = "ada"};
+
+    (void)state;
+    fixture_confirms(&f);
+    f.policy.bake.for_ns = 24 * NS_PER_HOUR;
+    f.policy.bake.control_bp = 500;
+    struct rollout_state s = state_at(&f, 4, true);
+    s.weight_bp = 9500;
+    struct rollout_decision d = tick(&f, &s, &good);
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "baking for 1d: 2.1.0 gets 95% of the traffic, 5% stays on 2.0.0 to "
+                        "compare with; step 4 passed after 10m on 1,000 canary requests");
+    s = d.state;
+    s.held_ns = 24 * NS_PER_HOUR;
+    d = tick(&f, &s, &good);
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "promoted: 2.1.0 gets 100% of the traffic; the bake passed after 1d on "
+                        "1,000 canary requests");
+    s = d.state;
+    d = order(&f, &s, &good, c);
+    assert_string_equal(sentence(&f, &d, &c, false),
+                        "rolled back: by command after it was promoted; 2.0.0 serves again, by "
+                        "ada");
+    fixture_confirms(&f);
+    s = state_at(&f, 2, false);
+    pausing.criteria[2].frozen = true;
+    pausing.criteria[2].frozen_p0 = 0.013;
+    d = tick(&f, &s, &pausing);
+    assert_string_equal(
+        sentence(&f, &d, NULL, false),
+        "paused at 25%: latency p99 max 500ms: 0.1% of 1,000 canary requests took longer than "
+        "500ms (1 of them; allowed 1.3%, frozen when stable's traffic ended; stable 0.1% of "
+        "9,000)");
+    d = tick(&f, &s, &telling);
+    assert_non_null(strstr(sentence(&f, &d, NULL, false),
+                           "failed, which this criterion only reports: latency p99 max 500ms: "));
+    s.no_data_ns = 5 * NS_PER_MIN - 1;
+    d = tick(&f, &s, &empty);
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "no data for 5m at step 2 of 4 (25%): no request has reached the canary; "
+                        "the step does not pass without");
+    good.criteria[1].verdict = VERDICT_NO_DATA;
+    f.policy.analysis.on_no_data = NO_DATA_ROLLBACK;
+    d = tick(&f, &s, &good);
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "rolled back: no data for 5m at step 2 of 4 (25%): error_rate "
+                        "max_increase 0.5% has nothing to go by");
+}
+
+/* What the requests of each kind of criterion did, in words. */
+static void test_words_of_criteria(void **state)
+{
+    static const struct {
+        struct policy_criterion criterion;
+        const char *text;
+    } rows[] = {
+        {{.name = "c", .metric = METRIC_OUTCOME, .kinds = 1u << OUTCOME_4XX | 1u << OUTCOME_429},
+         "c: 25% of 8 canary requests ended in 4xx or 429 (2 of them; stable 0% of 9)"},
+        {{.name = "c", .metric = METRIC_CLIENT_ABORT_RATE},
+         "c: 25% of 8 canary requests were given up by the client before the first byte (2 of "
+         "them; stable 0% of 9)"},
+        {{.name = "c", .metric = METRIC_STREAM_TRUNCATION_RATE},
+         "c: 25% of 8 canary streams were cut short (2 of them; stable 0% of 9)"},
+        {{.name = "c",
+          .metric = METRIC_TIME_TO_FIRST_TOKEN,
+          .test = TEST_MAX_RATIO,
+          .limit = 1.3,
+          .ratio = 1,
+          .quantile = 0.9},
+         "c: 25% of 8 canary streams had their first token later than 1.3 times stable's p90 (2 "
+         "of them; stable 0% of 9)"},
+        {{.name = "c", .metric = METRIC_DRIFT, .test = TEST_SHIFT, .limit = 0.2},
+         "c: PSI 0.31 (limit 0.2) between 1,200 values of the canary and 10,310 of stable"},
+        {{.name = "c",
+          .metric = METRIC_ERROR_RATE,
+          .method = METHOD_WINDOW,
+          .window_ns = 60 * NS_PER_SEC},
+         "c: 25% of 8 canary requests failed (2 errors; stable 0% of 9), over the limit in the "
+         "last 3 windows of 1m"},
+    };
+    const struct criterion_report report = {
+        .requests = {9, 8},
+        .bad = {0, 2},
+        .shift = {.psi = 0.32, .psi_debiased = 0.31, .values = {10310, 1200}},
+        .window = {.values = 7, .fails_in_a_row = 3}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct strbuf b;
+        strbuf_init(&b, 512);
+        observed_text(&b, &rows[i].criterion, &report);
+        assert_string_equal(strbuf_cstr(&b), rows[i].text);
+        strbuf_deinit(&b);
+    }
+}
+
 /* A name, a reason: whatever people write, it stays one bounded line of valid JSON. */
 static void test_json(void **state)
 {
@@ -194,6 +364,9 @@ int main(void)
         cmocka_unit_test(test_rolled_back_on_errors),
         cmocka_unit_test(test_rolled_back_on_latency),
         cmocka_unit_test(test_other_sentences),
+        cmocka_unit_test(test_retreats),
+        cmocka_unit_test(test_bake_and_lesser_failures),
+        cmocka_unit_test(test_words_of_criteria),
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_numbers),
     };
