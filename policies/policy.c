@@ -186,6 +186,7 @@ int policy_from_yaml(const char *path, struct yaml_node *root, struct policy **r
                                    .scratch = &scratch,
                                    .errors = reterr,
                                    .file = p->file,
+                                   .path = root->at.file,
                                    .cut = root->cut};
     p->text = policy_text(p->arena, root);
     schema_check(&schema_policy, root, &scratch, reterr);

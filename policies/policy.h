@@ -73,6 +73,7 @@ struct policy_step {
     int64_t hold_ns;
     uint64_t min_requests; /* canary requests dispatched in this step */
     enum approval approval;
+    struct source_pos at;
 };
 
 enum criterion_metric {

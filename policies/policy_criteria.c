@@ -266,11 +266,10 @@ void policy_read_criteria(struct policy_reader *r, struct yaml_node *list, struc
     if (list->count == 0)
         diagnostics_addf(r->errors, list->at, "leave the key out for the defaults",
                          "\"criteria\" is empty: nothing would be judged");
-    c.path = list->at.file; /* outlives the policy */
     for (struct yaml_node *item = list->first; item != NULL; item = item->next)
         read_item(&c, item);
     share_evidence(&c);
     if (!c.full)
-        policy_criteria_warn_of_looser(&c);
+        policy_criteria_warn_of_idle(&c);
     p->analysis.criteria_count = c.count;
 }

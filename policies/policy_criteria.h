@@ -23,9 +23,8 @@ struct policy_criteria {
     const struct policy *policy; /* what is read already: match, what an error is */
     struct policy_criterion *items;
     size_t count;
-    uint32_t group;   /* of what is added next; has gaps until all are read */
-    bool full;        /* said once */
-    const char *path; /* for warnings: they outlive the policy */
+    uint32_t group; /* of what is added next; has gaps until all are read */
+    bool full;      /* said once */
 };
 
 /* One item of the file on its way. */
@@ -56,7 +55,7 @@ void policy_criterion_shift(struct policy_criteria *, struct policy_criterion_it
 void policy_read_where(struct policy_criteria *, const struct yaml_node *where,
                        struct policy_criterion *, const char **ret_suffix);
 
-/* Warns of a limit that another one makes idle. */
-void policy_criteria_warn_of_looser(const struct policy_criteria *);
+/* Warns of what cannot do anything. */
+void policy_criteria_warn_of_idle(const struct policy_criteria *);
 
 #endif

@@ -12,6 +12,7 @@ struct policy_reader {
     struct arena *scratch; /* until it is read */
     struct diagnostics *errors;
     const char *file; /* the policy's own copy of its path */
+    const char *path; /* the same, for diagnostics, which outlive the policy */
     bool cut;         /* the document broke off: nothing is said about what is missing */
 };
 

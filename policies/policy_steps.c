@@ -62,6 +62,7 @@ void policy_read_steps(struct policy_reader *r, struct yaml_node *list, struct p
             continue;
         struct policy_step *s = &steps[p->step_count++];
         schema_fill(&schema_policy, "steps", n, bindings, ARRAY_LEN(bindings), r->arena, s);
+        s->at = policy_reader_keep(r, n->at);
         last_item = check_rising(r, weight, s->weight_bp, last_bp) ? weight : NULL;
         last_bp = s->weight_bp;
     }

@@ -306,7 +306,11 @@ static void assert_same_policy(const struct policy *p, const struct policy *q)
 
     assert_int_equal(p->start_auto, q->start_auto);
     assert_int_equal(p->step_count, q->step_count);
-    assert_memory_equal(p->steps, q->steps, p->step_count * sizeof(*p->steps));
+    for (size_t i = 0; i < p->step_count; i++) {
+        struct policy_step step = p->steps[i];
+        step.at = q->steps[i].at; /* where it is written */
+        assert_memory_equal(&step, &q->steps[i], sizeof(step));
+    }
     struct policy_upstream with = p->upstream;
     with.tls.at = q->upstream.tls.at; /* where it is written */
     assert_memory_equal(&with, &q->upstream, sizeof(with));

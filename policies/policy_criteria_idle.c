@@ -1,5 +1,7 @@
-/* Of two limits for the same thing the stricter is always broken first. That is no error, since
- * nothing is lost; but the looser one only looks as if it did something. One that does more when it
+/* Warnings of criteria that cannot do anything. None is an error, since nothing is lost; but they
+ * only look as if they did something.
+ *
+ * Of two limits for the same thing the stricter is always broken first; one that does more when it
  * is broken (a report at 0.5 %, a rollback at 1 %) is not idle. */
 #include "base/check.h"
 #include "policies/policy_criteria.h"
@@ -52,7 +54,7 @@ static bool is_stricter(const struct policy_criterion *k, const struct policy_cr
            k->kinds != loose->kinds;
 }
 
-void policy_criteria_warn_of_looser(const struct policy_criteria *c)
+static void warn_of_looser(const struct policy_criteria *c)
 {
     for (size_t i = 0; i < c->count; i++) {
         const struct policy_criterion *loose = &c->items[i], *stricter = NULL;
@@ -64,9 +66,58 @@ void policy_criteria_warn_of_looser(const struct policy_criteria *c)
         }
         if (stricter == NULL)
             continue;
-        struct source_pos at = {c->path, loose->at.line, loose->at.column};
+        struct source_pos at = {c->reader->path, loose->at.line, loose->at.column};
         diagnostics_warnf(c->reader->errors, at, "keep the one that you mean",
                           "\"%s\" never decides: \"%s\" (line %u) is stricter", loose->name,
                           stricter->name, stricter->at.line);
     }
+}
+
+/* --- nothing to compare with --- */
+
+static void warn_of_alone(const struct policy_criteria *c)
+{
+    const struct policy *p = c->policy;
+    const struct policy_criterion *first = NULL;
+    size_t count = 0;
+
+    if (p->step_count == 0 || p->steps[0].weight_bp != WEIGHT_FULL_BP || p->bake.control_bp > 0)
+        return;
+    for (size_t i = 0; i < c->count; i++) {
+        const struct policy_criterion *k = &c->items[i];
+        if (!criterion_is_relative(k) && k->test != TEST_SHIFT)
+            continue;
+        first = first == NULL ? k : first;
+        count++;
+    }
+    if (first == NULL)
+        return;
+    struct source_pos at = first->at.line != 0 ? first->at : p->steps[0].at;
+    at.file = c->reader->path;
+    diagnostics_warnf(c->reader->errors, at, "begin with a smaller step, or keep bake.control",
+                      count > 1 ? "\"%s\" and others are never judged: the first step sends "
+                                  "everything to the canary"
+                                : "\"%s\" is never judged: the first step sends everything to the "
+                                  "canary",
+                      first->name);
+}
+
+static void warn_of_no_rollback(const struct policy_criteria *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (c->items[i].on_fail == ON_FAIL_ROLLBACK)
+            return;
+    if (c->count == 0 || c->policy->analysis.hard_down_failures > 0)
+        return;
+    struct source_pos at = {c->reader->path, c->items[0].at.line, c->items[0].at.column};
+    diagnostics_warnf(c->reader->errors, at, "give one of them on_fail: rollback",
+                      "nothing ever takes this canary back: no criterion does, and hard_down is "
+                      "off");
+}
+
+void policy_criteria_warn_of_idle(const struct policy_criteria *c)
+{
+    warn_of_alone(c);
+    warn_of_no_rollback(c);
+    warn_of_looser(c);
 }
