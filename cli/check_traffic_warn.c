@@ -133,7 +133,7 @@ static double most_beside(const struct policy *p, double rps, bool stable)
 
 static void warn_of_reference(const struct warner *w, const struct policy_criterion *c)
 {
-    double needed = 2 / (1 - c->quantile);
+    double needed = ceil(2 / (1 - c->quantile) - 1e-6); /* 2000, not 2001 */
     double seen = most_beside(w->policy, w->traffic->rps, true) * REFERENCE_SPAN_S;
     char count[COUNT_TEXT_MAX];
 
@@ -142,7 +142,7 @@ static void warn_of_reference(const struct warner *w, const struct policy_criter
     diagnostics_warnf(w->to, place(w, c->at), "judge a lower quantile: [50%, 90%]",
                       "\"%s\" can never be judged: it needs %s of stable's requests in 10 minutes, "
                       "which sees %.0f",
-                      c->name, output_count(ceil(needed), count), floor(seen));
+                      c->name, output_count(needed, count), floor(seen));
 }
 
 static void warn_of_window(const struct warner *w, const struct policy_criterion *c)

@@ -42,8 +42,9 @@ static void print_range(const struct schema_row *row, struct strbuf *out)
 {
     if (row->min == NULL)
         return;
-    if (row->above_min)
-        strbuf_addf(out, ", above %s and below %s", row->min, row->max);
+    if (row->above_min || row->below_max)
+        strbuf_addf(out, ", %s %s and %s %s", row->above_min ? "above" : "at least", row->min,
+                    row->below_max ? "below" : "at most", row->max);
     else
         strbuf_addf(out, ", %s to %s", row->min, row->max);
 }
