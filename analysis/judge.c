@@ -63,13 +63,21 @@ static bool is_other_kind(const struct policy_criterion *c, enum outcome_stream 
 
 enum mark { MARK_OK, MARK_BAD, MARK_EXCLUDED };
 
+/* What is never the outcome of a stream that had begun. */
+static const uint32_t never_streams = 1u << OUTCOME_4XX | 1u << OUTCOME_429 | 1u << OUTCOME_5XX |
+                                      1u << OUTCOME_CONNECT | 1u << OUTCOME_UNAVAILABLE;
+
 static enum mark mark_share(const struct policy_criterion *c, uint32_t error_kinds, unsigned kind,
                             enum outcome_stream stream)
 {
     bool abort = kind == OUTCOME_CLIENT_ABORT || kind == JUDGE_LATE_ABORT;
     enum outcome_kind real = abort ? OUTCOME_CLIENT_ABORT : (enum outcome_kind)kind;
 
-    if (is_other_kind(c, stream) || (is_about_streams(c->metric) && stream != STREAM_YES))
+    if (is_other_kind(c, stream))
+        return MARK_EXCLUDED;
+    /* Asked for a stream is not yet answered with one. */
+    if (is_about_streams(c->metric) &&
+        (stream != STREAM_YES || (never_streams & outcome_bit(real))))
         return MARK_EXCLUDED;
     if (c->metric == METRIC_CLIENT_ABORT_RATE)
         return kind == OUTCOME_CLIENT_ABORT ? MARK_BAD : MARK_OK;

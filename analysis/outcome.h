@@ -39,7 +39,7 @@ struct outcome {
     int64_t tokens;         /* that the answer says it used; -1: it did not say */
     uint32_t endpoint;      /* index in its version */
     enum outcome_stream {
-        STREAM_UNKNOWN, /* it never answered, or with no success: an error is never a stream */
+        STREAM_UNKNOWN, /* it never answered, or with no success, and did not say what it wants */
         STREAM_NO,
         STREAM_YES,
     } stream;

@@ -80,7 +80,7 @@ static int64_t since(int64_t from_ns, int64_t at_ns)
 /* What is known of the answer's content, when it is whole or as far as it came. */
 static void describe_content(const struct exchange *ex, struct outcome *o)
 {
-    o->stream = ex->stream;
+    o->stream = ex->stream != STREAM_UNKNOWN ? ex->stream : ex->asks;
     if (ex->tokens >= 2) {
         o->longest_gap_ns = ex->longest_gap_ns;
         o->per_token_ns = (ex->last_piece_ns - ex->first_piece_ns) / (int64_t)(ex->tokens - 1);
@@ -357,6 +357,12 @@ bool attempt_withdraw(struct exchange *ex)
 
 /* --- the first --- */
 
+void attempt_asks(struct exchange *ex)
+{
+    if (ex->attempts == 1 && ex->stream == STREAM_UNKNOWN && ex->asks != STREAM_UNKNOWN)
+        recorder_stream(ex->worker->shard, &ex->ticket, (enum outcome_stream)ex->asks);
+}
+
 void attempt_first(struct exchange *ex, struct str *body)
 {
     struct worker *w = ex->worker;
@@ -369,6 +375,7 @@ void attempt_first(struct exchange *ex, struct str *body)
     retry_budget_deposit(&w->budgets[ex->route->rollout], upstream_of(ex)->retries_budget);
     recorder_dispatch(w->shard, &ex->ticket, ex->route->rollout, ex->epoch, ex->variant,
                       ex->applies, w->loop.now_ns);
+    attempt_asks(ex);
     /* Who waits goes first. */
     if (slots_waiting(w->shared->slots, slots_version(ex->route->rollout, ex->variant)) == 0 &&
         attempt_choose(ex))

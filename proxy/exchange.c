@@ -66,6 +66,7 @@ static void put_back(struct worker *w, struct exchange *ex)
     body_deinit(&ex->response);
     observe_free(ex->observe);
     fields_free(ex->fields);
+    asked_free(ex->asked);
     free(ex->why);
     if (w->spare_count >= SPARE_MAX || ex->text_cap > TEXT_KEPT_MAX) {
         free_exchange(ex);

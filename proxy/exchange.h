@@ -15,6 +15,7 @@
 
 #include "base/list.h"
 #include "net/body.h"
+#include "proxy/asked.h"
 #include "proxy/choice.h"
 #include "proxy/client.h"
 #include "proxy/fields.h"
@@ -56,7 +57,9 @@ struct exchange {
     uint8_t memo_len[MEMO_COUNT];
     bool idempotent, to_head, http10, te_trailers, wants_upgrade;
     bool client_keep_alive, half_closed;
-    bool body_begun; /* a byte of it came: nobody waits for a 100 any more */
+    uint8_t asks;        /* enum outcome_stream: for what it says it wants */
+    bool body_begun;     /* a byte of it came: nobody waits for a 100 any more */
+    struct asked *asked; /* while its body may still say; or NULL */
     struct body request;
     struct replay replay;
     int64_t start_ns, request_done_ns;
@@ -185,6 +188,8 @@ size_t attempt_pool(const struct exchange *); /* its endpoint's */
 bool attempt_may_repeat(const struct exchange *);
 /* The variant is chosen: finds an endpoint (or a place in the queue) and sends what is there. */
 void attempt_first(struct exchange *, struct str *body);
+/* It is known what the request asks for: so is the recorder told. */
+void attempt_asks(struct exchange *);
 /* Takes a slot at one of the version's endpoints. False: all are full. */
 bool attempt_choose(struct exchange *);
 /* Before the first byte of an answer: charges the attempt and makes another, or answers with *f. */

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "net/sockaddr.h"
+#include "proxy/asked.h"
 
 enum { HOST_MAX = 255, RESOLVE_WAIT_MS = 3000 };
 
@@ -151,6 +152,7 @@ static void compile(struct route_table *t, struct route *r, const struct policy 
     r->policy = policy;
     r->fields = fields_plan_new(policy, &t->arena);
     r->has_where = where_any(&policy->analysis);
+    r->asks = asked_matters(&policy->analysis);
     for (size_t v = 0; v < VARIANT_COUNT; v++)
         if (policy->versions[v].version != NULL)
             compile_version(t, policy, &policy->versions[v], &r->versions[v]);

@@ -39,6 +39,7 @@ struct route {
     const struct policy *policy;
     const struct fields_plan *fields; /* values its criteria compare; NULL: none does */
     bool has_where;                   /* not every criterion looks at every request */
+    bool asks;                        /* whether a request wants a stream matters */
     struct route_version versions[VARIANT_COUNT];
 };
 

@@ -124,6 +124,21 @@ static bool over_limit(const struct exchange *ex)
     return ex->request.bytes > ex->worker->shared->config->limits.body_bytes;
 }
 
+/* What the body says the answer should be. */
+static void listen_to(struct exchange *ex, const struct body_out *out)
+{
+    bool more = !ex->request.done;
+
+    for (unsigned i = 0; i < out->run_count; i++)
+        more &= asked_bytes(ex->asked, (struct str){out->runs[i].base, out->runs[i].len});
+    if (more)
+        return;
+    ex->asks = (uint8_t)asked_end(ex->asked, ex->route->policy->protocol);
+    asked_free(ex->asked);
+    ex->asked = NULL;
+    attempt_asks(ex);
+}
+
 /* The next piece of the body, framed for the endpoint. BODY_ERROR also when it is larger than it
  * may be: then nothing of it is to be sent. */
 static enum body_result next_piece(struct exchange *ex, struct str *bytes, struct body_out *out)
@@ -135,6 +150,8 @@ static enum body_result next_piece(struct exchange *ex, struct str *bytes, struc
     if (result == BODY_ERROR || over_limit(ex))
         return BODY_ERROR;
     ex->body_begun |= out->count > before;
+    if (ex->asked != NULL)
+        listen_to(ex, out);
     if (ex->request.done && !was_done)
         ex->request_done_ns = ex->worker->loop.now_ns;
     return result;

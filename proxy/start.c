@@ -225,5 +225,9 @@ void exchange_start(struct client *c, const struct head *h, struct str *rest)
     list_push(&w->exchanges, &ex->link);
     stat_add(&w->stats.requests_active, 1);
     choose_variant(ex, h);
+    if (route->asks) {
+        ex->asks = (uint8_t)asked_by_head(h);
+        ex->asked = ex->asks != STREAM_UNKNOWN || ex->request.done ? NULL : asked_new();
+    }
     attempt_first(ex, rest);
 }
