@@ -15,6 +15,8 @@
 enum {
     NAMES_LISTED_MAX = 50, /* in the detail of a 404 */
     DECISION_ID_MAX = 128,
+    DECISIONS_LISTED = 100, /* unless a limit is given */
+    DECISIONS_LISTED_MAX = 1000,
 };
 
 /* Terminated, or "" when it is no name at all (which no rollout has). */
@@ -88,6 +90,46 @@ void api_decision(const struct admin_ports *ports, struct serve_request *r, stru
                       STR_ARG(id));
     else
         reply_json(r, 200, decision);
+}
+
+static bool read_limit(const struct serve_request *r, size_t *ret)
+{
+    struct str text;
+    uint64_t n;
+
+    *ret = DECISIONS_LISTED;
+    if (!serve_query_get(r, STR("limit"), &text))
+        return true;
+    if (!str_to_u64(text, &n) || n == 0 || n > DECISIONS_LISTED_MAX)
+        return false;
+    *ret = (size_t)n;
+    return true;
+}
+
+void api_decisions(const struct admin_ports *ports, struct serve_request *r)
+{
+    char text[ROLLOUT_NAME_MAX + 1];
+    const char *rollout = NULL;
+    struct str name;
+    size_t limit;
+
+    if (!read_limit(r, &limit)) {
+        reply_problem(r, 400, "limit", "Bad limit", "limit is a whole number from 1 to %d.",
+                      DECISIONS_LISTED_MAX);
+        return;
+    }
+    if (serve_query_get(r, STR("rollout"), &name)) {
+        rollout = name_text(name, text, sizeof(text));
+        json_t *document = ports->document(ports->ctx, rollout);
+        if (document == NULL) {
+            api_unknown_rollout(ports, r, name);
+            return;
+        }
+        json_decref(document);
+    }
+    json_t *body = json_object();
+    json_object_set_new(body, "decisions", ports->decisions(ports->ctx, rollout, limit));
+    reply_json(r, 200, body);
 }
 
 void api_journal(const struct admin_ports *ports, struct serve_request *r, struct str name)

@@ -16,6 +16,7 @@ void api_verdict(const struct admin_ports *, struct serve_request *, struct str 
 void api_command(const struct admin_ports *, struct serve_request *, struct str name,
                  enum command_kind);
 void api_decision(const struct admin_ports *, struct serve_request *, struct str id);
+void api_decisions(const struct admin_ports *, struct serve_request *);
 void api_journal(const struct admin_ports *, struct serve_request *, struct str name);
 
 /* The body of a verb, checked: unknown members, wrong types and members of another verb are errors

@@ -42,6 +42,7 @@ struct admin_ports {
                    struct command_result *ret);
     json_t *(*verdict)(void *ctx, const char *rollout, bool *ret_ok);
     json_t *(*decision)(void *ctx, const char *id);
+    json_t *(*decisions)(void *ctx, const char *rollout, size_t max);
     bool (*journal)(void *ctx, const char *rollout, struct strbuf *out);
     size_t (*events)(void *ctx, uint64_t after, struct controller_event *ret, size_t max);
     void (*gauges)(void *ctx, size_t index, struct controller_gauges *ret);

@@ -48,6 +48,7 @@ static void get_index(struct admin *a, struct serve_request *r, const struct rou
         "GET /v1/rollouts/NAME/verdict",
         "GET /v1/rollouts/NAME/journal",
         "POST /v1/rollouts/NAME/{promote,pause,resume,approve,rollback,retry}",
+        "GET /v1/decisions",
         "GET /v1/decisions/ID",
         "GET /v1/events",
         "GET /metrics",
@@ -143,6 +144,13 @@ static void get_verdict(struct admin *a, struct serve_request *r, const struct r
     api_verdict(&a->ports, r, name);
 }
 
+static void get_decisions(struct admin *a, struct serve_request *r, const struct route *route,
+                          struct str name)
+{
+    (void)route, (void)name;
+    api_decisions(&a->ports, r);
+}
+
 static void get_journal(struct admin *a, struct serve_request *r, const struct route *route,
                         struct str name)
 {
@@ -176,6 +184,7 @@ static const struct route routes[] = {
     {"GET", ROLLOUTS, "", get_rollout, 0},
     {"GET", ROLLOUTS, "/verdict", get_verdict, 0},
     {"GET", ROLLOUTS, "/journal", get_journal, 0},
+    {"GET", "/v1/decisions", NULL, get_decisions, 0},
     {"GET", "/v1/decisions/", "", get_decision, 0},
     {"POST", ROLLOUTS, "/promote", post_command, COMMAND_PROMOTE},
     {"POST", ROLLOUTS, "/pause", post_command, COMMAND_PAUSE},

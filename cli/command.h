@@ -53,6 +53,7 @@ struct cli_args {
 
 extern const struct cli_command command_run, command_check, command_list, command_status,
     command_wait, command_promote, command_pause, command_resume, command_approve, command_rollback,
-    command_retry, command_simulate, command_journal, command_replay, command_version;
+    command_retry, command_simulate, command_journal, command_replay, command_history,
+    command_explain, command_version;
 
 #endif

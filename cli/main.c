@@ -12,13 +12,13 @@
 static const struct cli_command *const commands[] = {
     &command_run,     &command_check,    &command_list,    &command_status,  &command_wait,
     &command_promote, &command_pause,    &command_resume,  &command_approve, &command_rollback,
-    &command_retry,   &command_simulate, &command_journal, &command_replay,  &command_version,
+    &command_retry,   &command_simulate, &command_history, &command_explain, &command_journal,
+    &command_replay,  &command_version,
 };
 
 /* Known to belong to sluice, and not there: typed by people who read about it elsewhere. */
-static const char *const absent[] = {"proxy",  "controller", "release", "settle",
-                                     "remove", "freeze",     "history", "explain",
-                                     "reload", "backup",     "notify",  "top"};
+static const char *const absent[] = {"proxy",  "controller", "release", "settle", "remove",
+                                     "freeze", "reload",     "backup",  "notify", "top"};
 
 static void print_overview(FILE *f)
 {

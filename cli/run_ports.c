@@ -68,6 +68,13 @@ static void values(void *ctx, uint32_t rollout,
     recorder_values(run->recorder, rollout, take, take_ctx);
 }
 
+static size_t examples(void *ctx, uint32_t rollout, struct recorder_example *ret, size_t max)
+{
+    struct run *run = ctx;
+
+    return recorder_examples(run->recorder, rollout, ret, max);
+}
+
 void run_controller_ports(struct run *run, struct controller_ports *ret)
 {
     *ret = (struct controller_ports){
@@ -79,6 +86,7 @@ void run_controller_ports(struct run *run, struct controller_ports *ret)
         .moving_histogram = moving_histogram,
         .limits = limits,
         .values = values,
+        .examples = examples,
         .ctx = run,
     };
 }
@@ -128,6 +136,13 @@ static json_t *decision(void *ctx, const char *id)
     struct run *run = ctx;
 
     return controller_decision(run->controller, id);
+}
+
+static json_t *decisions(void *ctx, const char *rollout, size_t max)
+{
+    struct run *run = ctx;
+
+    return controller_decisions(run->controller, rollout, max);
 }
 
 static bool journal(void *ctx, const char *rollout, struct strbuf *out)
@@ -231,6 +246,7 @@ void run_admin_ports(struct run *run, struct admin_ports *ret)
         .command = command,
         .verdict = verdict,
         .decision = decision,
+        .decisions = decisions,
         .journal = journal,
         .events = events,
         .gauges = gauges,

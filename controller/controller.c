@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "controller/basis.h"
 #include "controller/document.h"
 #include "controller/engine.h"
 #include "controller/events.h"
@@ -102,6 +103,22 @@ static void fill_latency(const struct rollout *r, struct histogram_view views[TI
     ret->limits = r->reference == NULL ? NULL : reference_limits(r->reference);
 }
 
+static json_t *basis_of(const struct rollout *r, const struct decision_facts *facts)
+{
+    const struct controller *c = r->controller;
+    struct recorder_totals step = {0};
+    const struct basis_source src = {.facts = facts,
+                                     .history = r->history,
+                                     .observation = &c->observation,
+                                     .events = c->events,
+                                     .ports = &c->ports,
+                                     .rollout = r->index,
+                                     .outcomes = step.variants[VARIANT_CANARY].outcomes};
+
+    step_traffic_totals(&r->step, &c->ports, r->index, &step);
+    return basis_json(&src);
+}
+
 static struct decision_record *record_of(struct rollout *r, const struct rollout_decision *d)
 {
     const struct controller *c = r->controller;
@@ -120,6 +137,7 @@ static struct decision_record *record_of(struct rollout *r, const struct rollout
     };
     fill_latency(r, views, &facts.latency);
     r->record = decision_record_new(&facts);
+    r->record->basis = basis_of(r, &facts);
     free(views);
     return r->record;
 }
@@ -494,6 +512,11 @@ bool controller_journal(const struct controller *c, const char *rollout, struct 
     const struct rollout *r = find(c, rollout);
 
     return r != NULL && journal_write(history_journal(r->history), clock_wall(c->clock), out);
+}
+
+json_t *controller_decisions(const struct controller *c, const char *rollout, size_t max)
+{
+    return events_list(c->events, rollout, max);
 }
 
 json_t *controller_decision(const struct controller *c, const char *id)

@@ -49,6 +49,8 @@ struct controller_ports {
     void (*limits)(void *ctx, uint32_t rollout, const struct moving_limits *);
     void (*values)(void *ctx, uint32_t rollout,
                    void (*take)(void *take_ctx, const struct shift_value *), void *take_ctx);
+    /* The newest bad requests of the canary (recorder_examples). NULL: none are known. */
+    size_t (*examples)(void *ctx, uint32_t rollout, struct recorder_example *ret, size_t max);
     void (*on_event)(void *ctx, const struct controller_event *); /* may be NULL */
     void *ctx;
 };
@@ -76,6 +78,8 @@ json_t *controller_document_at(const struct controller *, size_t index);
 json_t *controller_verdict(const struct controller *, const char *rollout, bool *ret_ok);
 /* A decision by id ("chat-17"), new reference, or NULL. Kept: the last 1,000 per process. */
 json_t *controller_decision(const struct controller *, const char *id);
+/* Decisions in a few words each (controller/events.h), newest first; `rollout` NULL: of all. */
+json_t *controller_decisions(const struct controller *, const char *rollout, size_t max);
 /* Appends the rollout's journal (controller/journal.h) as a file. False: no such rollout, or no
  * room. */
 bool controller_journal(const struct controller *, const char *rollout, struct strbuf *out);

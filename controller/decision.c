@@ -84,5 +84,6 @@ void decision_record_free(struct decision_record *r)
     if (r == NULL)
         return;
     json_decref(r->json);
+    json_decref(r->basis);
     free(r);
 }

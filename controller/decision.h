@@ -50,6 +50,8 @@ struct decision_record {
     int64_t wall_ns;
     char reason[DECISION_REASON_MAX];
     json_t *json;
+    json_t *basis; /* what it rested on beyond that (controller/basis.h); NULL: not gathered. Kept
+                      with the decision, left out of its event and of the rollout's document */
 };
 
 struct decision_record *decision_record_new(const struct decision_facts *);

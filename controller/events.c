@@ -54,6 +54,18 @@ static char *event_text(const struct decision_record *r, uint64_t id)
     return text;
 }
 
+static char *decision_text(const struct decision_record *r)
+{
+    json_t *o = json_copy(r->json);
+
+    if (r->basis != NULL)
+        json_object_set(o, "basis", r->basis);
+    char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(12));
+    json_decref(o);
+    CHECK(text != NULL);
+    return text;
+}
+
 const struct controller_event *events_add(struct events *events, const struct decision_record *r,
                                           const char *rollout)
 {
@@ -67,8 +79,7 @@ const struct controller_event *events_add(struct events *events, const struct de
                                          .rollout = rollout,
                                          .json = event_text(r, id)};
     snprintf(e->decision_id, sizeof(e->decision_id), "%s", r->id);
-    e->decision = json_dumps(r->json, JSON_COMPACT | JSON_REAL_PRECISION(12));
-    CHECK(e->decision != NULL);
+    e->decision = decision_text(r);
     return &e->event;
 }
 
@@ -91,4 +102,59 @@ json_t *events_decision(const struct events *events, const char *id)
             return json_loads(e->decision, 0, NULL);
     }
     return NULL;
+}
+
+/* --- lists ------------------------------------------------------------------------------------ */
+
+static json_t *summary(const struct entry *e)
+{
+    static const char *const keys[] = {"time", "rollout", "type",      "cause", "reason", "phase",
+                                       "step", "weight",  "criterion", "who",   "why"};
+    json_t *all = json_loads(e->event.json, 0, NULL), *o = json_object();
+
+    json_object_set_new(o, "id", json_text(e->decision_id));
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        json_object_set(o, keys[i], json_object_get(all, keys[i]));
+    json_decref(all);
+    return o;
+}
+
+/* The next older one of the rollout, below *at, which goes down to it; NULL: none is kept. */
+static const struct entry *older(const struct events *events, const char *rollout, uint64_t *at)
+{
+    uint64_t oldest = events->last > EVENTS_MAX ? events->last - EVENTS_MAX : 0;
+
+    for (; *at > oldest; (*at)--) {
+        const struct entry *e = &events->entries[(*at - 1) % EVENTS_MAX];
+        if (rollout == NULL || strcmp(e->event.rollout, rollout) == 0) {
+            (*at)--;
+            return e;
+        }
+    }
+    return NULL;
+}
+
+json_t *events_list(const struct events *events, const char *rollout, size_t max)
+{
+    json_t *list = json_array();
+    uint64_t at = events->last;
+    const struct entry *e;
+
+    while (json_array_size(list) < max && (e = older(events, rollout, &at)) != NULL)
+        json_array_append_new(list, summary(e));
+    return list;
+}
+
+json_t *events_before(const struct events *events, const char *rollout, size_t max)
+{
+    json_t *list = json_array();
+    uint64_t at = events->last;
+    const struct entry *e;
+
+    while (json_array_size(list) < max && (e = older(events, rollout, &at)) != NULL) {
+        json_array_insert_new(list, 0, summary(e));
+        if (strcmp(e->event.type, event_names[EVENT_STARTED]) == 0)
+            break;
+    }
+    return list;
 }

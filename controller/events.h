@@ -27,5 +27,11 @@ size_t events_after(const struct events *, uint64_t after, struct controller_eve
                     size_t max);
 /* New reference, or NULL. */
 json_t *events_decision(const struct events *, const char *id);
+/* Decisions in a few words each, newest first, at most `max`; `rollout` NULL: of all. {"id",
+ * "time", "rollout", "type", "cause", "reason", "phase", "step", "weight", "criterion", "who",
+ * "why"}. New reference. */
+json_t *events_list(const struct events *, const char *rollout, size_t max);
+/* The same, oldest first, since the rollout's canary got its first traffic. */
+json_t *events_before(const struct events *, const char *rollout, size_t max);
 
 #endif

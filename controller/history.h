@@ -12,7 +12,7 @@
 #include "controller/journal.h"
 
 enum {
-    HISTORY_POINTS = 96, /* over the whole rollout: the longer it takes, the longer each one is */
+    HISTORY_POINTS = 64, /* over the whole rollout: the longer it takes, the longer each one is */
 };
 
 /* A stretch of time under one weight. Failures count where they became known. */

@@ -36,7 +36,7 @@ def failing(sluice, backend):
                       analysis={"burst_guard": FAST_GUARD, "criteria": ERRORS}))
     s.wait_weight(50, 10)
     with Load(s.port, rate=300):
-        wait_until(lambda: canary.count > 50, 30, "canary traffic")
+        wait_until(lambda: canary.count > 300, 30, "two seconds of canary traffic")
         cli(s, "pause", "chat", "--reason", "a look at it")
         cli(s, "resume", "chat")
         canary.error_rate = 0.5
@@ -128,3 +128,83 @@ def test_another_decision_is_shown(failing, tmp_path):
     assert out.strip().endswith("not the same")
     result = json.loads(cli(failing[0], "replay", forged, "-o", "json", ok=1))
     assert result["difference"]["field"] == "event"
+
+
+def test_explain_says_why(failing):
+    """By the rollout's name: criterion, kinds, ids that the backend really saw, what to do."""
+    s, _, canary, document = failing
+    seen = {r.header("x-request-id") for r in canary.requests}
+    d = json.loads(cli(s, "explain", "chat", "-o", "json"))
+    assert d["type"] == "rollout.rolled_back" and d["id"] == document["decision"]["id"]
+    assert d["criterion"] == "error_rate max 1%"
+    basis = d["basis"]
+    slots = basis["slots"]
+    assert slots["criterion"] == "error_rate max 1%" and slots["limit"] == 0.01
+    assert slots["bad"] >= 2 and slots["list"] and slots["added"] > 5
+    assert sum(one["bad"] for one in slots["list"]) <= slots["bad"]
+    assert slots["bad"] <= d["criteria"][0]["bad"]
+    assert basis["kinds"]["step"]["5xx"] >= slots["bad"]
+    assert basis["kinds"]["since_failure"]["5xx"] == basis["kinds"]["step"]["5xx"]
+    assert basis["kinds"]["since_failure"].get("ok", 0) < basis["kinds"]["step"]["ok"]
+    assert 1 <= len(basis["examples"]) <= 3
+    for example in basis["examples"]:
+        assert example["id"] in seen, (example, sorted(seen)[:5])
+        assert example["kind"] == "5xx" and "error_rate max 1%" in example["criteria"]
+        assert example["endpoint"] == f"127.0.0.1:{canary.port}"
+    assert [p["weight"] for p in basis["points"]][:2] == [0, 50] or basis["points"][0]["weight"] == 50
+    assert sum(p["canary"]["errors"] for p in basis["points"]) >= slots["bad"]
+    assert [b["type"] for b in basis["before"]] == [
+        "rollout.started", "rollout.paused", "rollout.resumed"]
+    assert basis["serving"] == {"version": "1.0.0", "weight": 100}
+    assert basis["override"]["command"] == "sluice retry chat"
+
+    text = cli(s, "explain", d["id"]).decode()
+    for part in ("error_rate max 1%", "sluice retry chat", "1.0.0", "5xx", basis["examples"][0]["id"],
+                 "rollout.paused", "a look at it", "now rolled_back"):
+        assert part in text, (part, text)
+
+
+def test_explain_of_a_command_and_of_what_has_passed(failing):
+    s = failing[0]
+    paused = [d for d in json.loads(cli(s, "history", "chat", "-o", "json"))["decisions"]
+              if d["type"] == "rollout.paused"][0]
+    assert (paused["who"], paused["why"]) == ("ann", "a look at it")
+    text = cli(s, "explain", paused["id"]).decode()
+    assert "pause by ann: a look at it" in text
+    assert "sluice resume chat" in text and "the rollout has moved on" in text
+
+
+def test_history_lists_decisions_newest_first(failing):
+    s = failing[0]
+    listed = json.loads(cli(s, "history", "-o", "json"))["decisions"]
+    assert [d["type"] for d in listed] == [
+        "rollout.rolled_back", "rollout.resumed", "rollout.paused", "rollout.started"]
+    assert len(json.loads(cli(s, "history", "-n", "2", "-o", "json"))["decisions"]) == 2
+    text = cli(s, "history", "chat").decode().splitlines()
+    assert "rollout.rolled_back" in text[1] and "rollout.started" in text[-1]
+
+
+def test_what_is_not_there_is_said(failing):
+    s = failing[0]
+
+    def error(*args, code=1):
+        done = subprocess.run([SLUICE, *args], capture_output=True, timeout=30,
+                              env={"SLUICE_ADMIN": s.admin})
+        assert done.returncode == code, done
+        return done.stderr.decode()
+
+    assert "neither a decision nor a rollout \"chta\"" in error("explain", "chta")
+    assert "Known: chat" in error("history", "chta")
+    assert "Known: chat" in error("journal", "chta")
+    assert "1 to 1000" in error("history", "-n", "0", code=2)
+    status, problem = s.api("GET", "/v1/decisions?limit=x")
+    assert status == 400 and problem["type"].endswith(":limit")
+    assert "cannot read" in error("replay", "/nonexistent")
+
+
+def test_events_and_documents_stay_small(failing):
+    """What explain shows is kept with the decision, and nowhere else."""
+    s, _, _, document = failing
+    assert "basis" not in document["decision"]
+    assert "basis" in s.api("GET", f"/v1/decisions/{document['decision']['id']}")[1]
+
