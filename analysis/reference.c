@@ -64,7 +64,6 @@ struct reference {
     int64_t looked_ns;
     bool looked;
     struct moving_limits limits;
-    struct histogram_view scratch;
 };
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -135,19 +134,27 @@ static void drop_spans(struct watched *w, size_t count)
     memmove(w->spans, w->spans + count, w->span_count * sizeof(w->spans[0]));
 }
 
+static uint32_t came(const struct histogram_view *earlier, const struct histogram_view *later,
+                     uint32_t bucket)
+{
+    uint32_t before = earlier == NULL ? 0 : earlier->counts[bucket];
+
+    return later->counts[bucket] > before ? later->counts[bucket] - before : 0;
+}
+
 static struct span span_between(const struct histogram_view *earlier,
                                 const struct histogram_view *later, int64_t began_ns)
 {
     struct span s = {.began_ns = began_ns};
 
     for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++)
-        s.count += later->counts[i] > earlier->counts[i];
+        s.count += came(earlier, later, i) > 0;
     if (s.count == 0)
         return s;
     s.counts = xcalloc(s.count, sizeof(*s.counts));
     for (uint32_t i = 0, j = 0; i < HISTOGRAM_BUCKETS; i++)
-        if (later->counts[i] > earlier->counts[i])
-            s.counts[j++] = (struct bucket_count){i, later->counts[i] - earlier->counts[i]};
+        if (came(earlier, later, i) > 0)
+            s.counts[j++] = (struct bucket_count){i, came(earlier, later, i)};
     return s;
 }
 
@@ -171,31 +178,32 @@ static int64_t last_ns(uint64_t us)
     return (int64_t)histogram_upper_us(histogram_bucket(us)) * NS_PER_US - 1;
 }
 
-static void set_limits(struct reference *r, size_t criterion)
+static void set_limits(struct reference *r, size_t criterion, const struct histogram_view *times)
 {
     const struct policy_criterion *c = &r->criteria[criterion];
-    uint64_t u = (uint64_t)(histogram_quantile_ns(&r->scratch, c->quantile) / NS_PER_US);
+    uint64_t u = (uint64_t)(histogram_quantile_ns(times, c->quantile) / NS_PER_US);
 
     r->limits.stable_ns[criterion] = last_ns(u - 1); /* u is the edge above the bucket */
     r->limits.canary_ns[criterion] = last_ns((uint64_t)(c->limit * (double)u));
 }
 
 /* Walks back in time until each quantile has what it wants. */
-static void follow(struct reference *r, struct watched *w, int64_t now_ns)
+static void follow(struct reference *r, struct watched *w, struct histogram_view *scratch,
+                   int64_t now_ns)
 {
     uint32_t wanting = (uint32_t)((UINT64_C(1) << (w->end - w->first)) - 1);
     size_t i = w->span_count;
 
-    memset(&r->scratch, 0, sizeof(r->scratch));
+    memset(scratch, 0, sizeof(*scratch));
     while (i > 0 && wanting != 0) {
-        add_span(&r->scratch, &w->spans[--i]);
+        add_span(scratch, &w->spans[--i]);
         bool lasts = now_ns - w->spans[i].began_ns >= REFERENCE_WANTED_S * NS_PER_SEC || i == 0;
         for (size_t c = w->first; c < w->end; c++) {
             uint32_t bit = UINT32_C(1) << (c - w->first);
             if ((wanting & bit) == 0 || !lasts ||
-                (double)r->scratch.total < samples_needed(r->criteria[c].quantile))
+                (double)scratch->total < samples_needed(r->criteria[c].quantile))
                 continue;
-            set_limits(r, c);
+            set_limits(r, c, scratch);
             wanting &= ~bit;
         }
     }
@@ -203,25 +211,33 @@ static void follow(struct reference *r, struct watched *w, int64_t now_ns)
         drop_spans(w, i);
 }
 
-static void look(struct reference *r, struct watched *w, int64_t now_ns,
-                 reference_histogram *histogram, void *ctx)
+static void make_room(struct watched *w, int64_t now_ns)
 {
-    memset(&r->scratch, 0, sizeof(r->scratch));
-    histogram(ctx, w->first, &r->scratch);
-    if (w->last == NULL) {
-        w->last = xcalloc(1, sizeof(*w->last));
-        memcpy(w->last, &r->scratch, sizeof(*w->last));
-        return;
-    }
     size_t old = 0;
+
     while (old < w->span_count && now_ns - w->spans[old].began_ns > REFERENCE_MAX_S * NS_PER_SEC)
         old++;
     if (old == 0 && w->span_count == SPANS_MAX)
         old = 1;
     drop_spans(w, old);
-    w->spans[w->span_count++] = span_between(w->last, &r->scratch, r->looked_ns);
-    memcpy(w->last, &r->scratch, sizeof(*w->last));
-    follow(r, w, now_ns);
+}
+
+/* Of a rollout without traffic nothing is kept but when it was looked at. */
+static void look(struct reference *r, struct watched *w, struct histogram_view *scratch,
+                 int64_t now_ns, reference_histogram *histogram, void *ctx)
+{
+    memset(scratch, 0, sizeof(*scratch));
+    histogram(ctx, w->first, scratch);
+    if (r->looked) {
+        make_room(w, now_ns);
+        w->spans[w->span_count++] = span_between(w->last, scratch, r->looked_ns);
+    }
+    if (w->last == NULL && scratch->total > 0)
+        w->last = xmalloc(sizeof(*w->last));
+    if (w->last != NULL)
+        memcpy(w->last, scratch, sizeof(*w->last));
+    if (r->looked && scratch->total > 0)
+        follow(r, w, scratch, now_ns);
 }
 
 bool reference_look(struct reference *r, int64_t now_ns, reference_histogram *histogram, void *ctx)
@@ -230,8 +246,12 @@ bool reference_look(struct reference *r, int64_t now_ns, reference_histogram *hi
 
     if (r->looked && now_ns - r->looked_ns < REFERENCE_EVERY_S * NS_PER_SEC)
         return false;
-    for (size_t i = 0; i < r->watched_count; i++)
-        look(r, &r->watched[i], now_ns, histogram, ctx);
+    if (r->watched_count > 0) {
+        struct histogram_view *scratch = xmalloc(sizeof(*scratch));
+        for (size_t i = 0; i < r->watched_count; i++)
+            look(r, &r->watched[i], scratch, now_ns, histogram, ctx);
+        free(scratch);
+    }
     r->looked = true;
     r->looked_ns = now_ns;
     return memcmp(&before, &r->limits, sizeof(before)) != 0;

@@ -286,6 +286,22 @@ static void measure_ks(const struct distributions *d, double alpha, struct shift
         ret->ks - shift_band(d->canary_sum, alpha / 2) - shift_band(d->stable_sum, alpha / 2);
 }
 
+void shift_distances(const double canary[static SHIFT_BUCKETS],
+                     const double stable[static SHIFT_BUCKETS], double alpha,
+                     struct shift_report *ret)
+{
+    struct distributions d = {.canary_sum = 0};
+
+    for (size_t i = 0; i < SHIFT_BUCKETS; i++) {
+        d.canary[i] = canary[i];
+        d.stable[i] = stable[i];
+        d.canary_sum += canary[i];
+        d.stable_sum += stable[i];
+    }
+    measure_psi(&d, ret);
+    measure_ks(&d, alpha, ret);
+}
+
 /* Over the buckets that have two ends, of the answers that had a number. */
 static double w1_of(const struct shift *s, const struct distributions *d)
 {
@@ -306,10 +322,6 @@ static double w1_of(const struct shift *s, const struct distributions *d)
 static void measure(const struct shift *s, const struct shift_rule *rule,
                     const struct distributions *d, struct shift_report *ret)
 {
-    ret->ks_least = -1;
-    ret->w1 = -1;
-    if (d->canary_sum <= 0 || d->stable_sum <= 0)
-        return;
     measure_psi(d, ret);
     measure_ks(d, rule->alpha, ret);
     ret->w1 = w1_of(s, d);
@@ -320,19 +332,16 @@ static double distance_known(const struct shift_rule *rule, const struct shift_r
     return rule->test == SHIFT_KS ? r->ks_least : r->psi_debiased;
 }
 
-static void judge(const struct shift *s, const struct shift_rule *rule, struct shift_report *ret)
+/* A canary that has changed under the weight of now must not hide behind how it was. */
+static void measure_now(const struct shift *s, const struct shift_rule *rule,
+                        struct shift_report *ret)
 {
     struct distributions d;
 
-    all_values(s, &d);
-    ret->judged = are_enough(&d) && 10 * (double)rule->in_flight <= d.canary_sum;
-    measure(s, rule, &d, ret);
-    if (!ret->judged)
-        return;
     for (size_t i = 0; i < s->weight_count; i++) {
+        struct shift_report now = *ret;
         if (s->weights[i].order != s->epochs[0].order)
             continue;
-        struct shift_report now = *ret;
         values_of(&s->weights[i], &d);
         if (!are_enough(&d))
             continue;
@@ -340,6 +349,20 @@ static void judge(const struct shift *s, const struct shift_rule *rule, struct s
         if (distance_known(rule, &now) > distance_known(rule, ret))
             *ret = now;
     }
+}
+
+static void judge(const struct shift *s, const struct shift_rule *rule, struct shift_report *ret)
+{
+    struct distributions d;
+
+    ret->psi = ret->psi_debiased = ret->ks = ret->ks_least = ret->w1 = -1;
+    all_values(s, &d);
+    if (are_enough(&d))
+        measure(s, rule, &d, ret);
+    measure_now(s, rule, ret);
+    ret->judged = ret->psi >= 0 && 10 * (double)rule->in_flight <= d.canary_sum;
+    if (!ret->judged)
+        return;
     double distance = rule->test == SHIFT_KS ? ret->ks : ret->psi;
     bool beyond =
         rule->test == SHIFT_KS ? ret->ks_least > rule->max : ret->psi_debiased >= rule->max;

@@ -76,11 +76,13 @@ struct shift_rule {
 
 struct shift_report {
     double log_e, threshold; /* threshold: log(1 / alpha) */
-    /* Of all values, or of those under the weight of now where they are farther off: */
-    double psi, psi_debiased;
-    double ks, ks_least; /* ks_least: less the radii, at alpha; may be negative */
+    /* Of all values, or of those under the weight of now where they are farther off; -1 while there
+     * are too few. */
+    double psi, ks;
+    double psi_debiased; /* less what noise gives it: may be below 0 */
+    double ks_least;     /* less the radii, at alpha: may be below 0 */
     double w1; /* Wasserstein distance between the first and the last edge, in the values' unit;
-                  -1: categories, or not known */
+                  -1: categories, too */
     uint64_t looked[VARIANT_COUNT], found[VARIANT_COUNT];
     uint64_t values[VARIANT_COUNT]; /* evidence: values and answers without one, since buckets
                                        stand, of requests routed while both variants had some */
@@ -98,6 +100,10 @@ void shift_report(const struct shift *, const struct shift_rule *, struct shift_
 /* The formulas. */
 double shift_log_e(const uint64_t canary[static SHIFT_BUCKETS],
                    const uint64_t stable[static SHIFT_BUCKETS], double w);
+/* psi, psi_debiased, ks and ks_least of counts, neither of them all 0. */
+void shift_distances(const double canary[static SHIFT_BUCKETS],
+                     const double stable[static SHIFT_BUCKETS], double alpha,
+                     struct shift_report *ret);
 /* Half-width of the band that holds a distribution function at all numbers t of samples at once,
  * but for probability alpha. INFINITY below one sample. */
 double shift_band(double t, double alpha);

@@ -399,6 +399,7 @@ static void add_shifts(struct strbuf *out, const struct observation *o)
             packed_add(out, d->found[v]);
             add_sparse(out, d->counts[v], SHIFT_BUCKETS);
         }
+        packed_add(out, d->buckets_id);
         packed_add(out, d->edge_count);
         add_reals(out, d->edges, d->edge_count);
     }
@@ -431,6 +432,7 @@ static bool get_shifts(struct packed *p, const struct policy *policy, struct obs
             d->found[v] = (uint32_t)packed_get_max(p, COUNT_MAX);
             get_sparse(p, d->counts[v], SHIFT_BUCKETS);
         }
+        d->buckets_id = (uint32_t)packed_get_max(p, UINT32_MAX);
         d->edge_count = (uint32_t)packed_get_max(p, SHIFT_EDGES_MAX);
         get_reals(p, d->edges, d->edge_count);
         if (!rising(d->edges, d->edge_count))

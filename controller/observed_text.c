@@ -1,6 +1,8 @@
 /* Words for what criteria count. Event streams are called so where nothing else is looked at. */
 #include "controller/observed_text.h"
 
+#include <math.h>
+
 #include "base/units.h"
 #include "controller/decision.h"
 
@@ -97,11 +99,11 @@ static void add_shift(struct strbuf *b, const struct policy_criterion *c,
 {
     char canary[COUNT_TEXT_MAX], stable[COUNT_TEXT_MAX];
     bool psi = c->shift == SHIFT_PSI;
-    double distance = psi ? r->shift.psi_debiased : r->shift.ks;
+    double distance = psi ? fmax(r->shift.psi_debiased, 0) : r->shift.ks;
 
     count_text(r->shift.values[VARIANT_CANARY], canary);
     count_text(r->shift.values[VARIANT_STABLE], stable);
-    if (distance < 0)
+    if (r->shift.psi < 0)
         strbuf_addf(b, "too few values to compare yet (%s of the canary, %s of stable)", canary,
                     stable);
     else

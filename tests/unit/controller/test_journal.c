@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "analysis/reference.h"
 #include "base/check.h"
 #include "base/crc32c.h"
 #include "controller/packed.h"
@@ -90,6 +91,33 @@ static void test_rollback_is_replayed(void **state)
     recorded_pass(&r, 900 * NS_PER_SEC, 100 * NS_PER_MS);
     assert_int_equal(r.engine.state.phase, PHASE_ROLLED_BACK);
     expect_same(&r);
+    recorded_deinit(&r);
+}
+
+/* What values were, and the buckets they were counted in: the decision rests on both. */
+static void test_a_shift_of_values_is_replayed(void **state)
+{
+    struct recorded r;
+
+    (void)state;
+    recorded_init_with(&r, JOURNAL_POLICY "    - {metric: drift, field: /score, max: 0.2}\n",
+                       JOURNALS_BYTES_MAX);
+    struct reference *reference = reference_new(r.policy);
+    for (int look = 0; look < 300 && r.engine.state.phase != PHASE_ROLLED_BACK; look++) {
+        for (int i = 0; i < 20; i++) {
+            struct shift_value v = {.epoch = r.epoch, .criterion = 2};
+            v.variant =
+                rng_unit(&r.rng) * WEIGHT_FULL_BP < r.weight_bp ? VARIANT_CANARY : VARIANT_STABLE;
+            v.number = rng_normal(&r.rng) + (v.variant == VARIANT_CANARY ? 0.7 : 0);
+            reference_value(reference, &v, &r.news);
+        }
+        recorded_pass(&r, 100 * NS_PER_MS, 100 * NS_PER_MS);
+    }
+    assert_int_equal(r.engine.state.phase, PHASE_ROLLED_BACK);
+    assert_int_equal(r.engine.report.failed_rollback, 4);
+    assert_true(r.engine.report.criteria[2].shift.w1 > 0);
+    expect_same(&r);
+    reference_free(reference);
     recorded_deinit(&r);
 }
 
@@ -355,6 +383,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_promotion_is_replayed),
         cmocka_unit_test(test_rollback_is_replayed),
+        cmocka_unit_test(test_a_shift_of_values_is_replayed),
         cmocka_unit_test(test_commands_are_replayed),
         cmocka_unit_test(test_failing_store_is_replayed),
         cmocka_unit_test(test_taken_up_state_is_replayed),
