@@ -58,8 +58,9 @@ struct rollout_retreat {
 struct rollout_state {
     enum rollout_phase phase;
     enum rollout_phase paused_from; /* paused: what `resume` returns to */
-    uint32_t epoch;                 /* +1 on every weight change; orders writers */
-    uint32_t step;                  /* 1-based; 0 before the first */
+    uint32_t epoch; /* +1 on every weight change, and where requests begin to count for something
+                else; orders writers */
+    uint32_t step;  /* 1-based; 0 before the first */
     uint32_t weight_bp;
     uint32_t
         reported;    /* failures already told (or paused for), a bit per criterion, 31: hard_down */

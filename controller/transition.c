@@ -31,6 +31,18 @@ void transition_tell(struct transition *t, enum rollout_event event, enum rollou
     t->ret->cause = cause;
 }
 
+/* Requests from here on count for something else than those before, although the weight may be the
+ * same: an epoch tells them apart. */
+static void count_apart(struct transition *t)
+{
+    struct rollout_decision *d = t->ret;
+
+    if (d->state.epoch == d->before.epoch) {
+        d->state.epoch++;
+        t->apart = true;
+    }
+}
+
 static void end_retreat(struct rollout_state *s)
 {
     memset(&s->retreat, 0, sizeof(s->retreat));
@@ -50,6 +62,7 @@ static void begin(struct transition *t, enum rollout_phase phase, enum weight_wh
     t->why = why;
     enter(t, phase);
     set_weight(t, rollout_home_weight(t->policy, s));
+    count_apart(t);
 }
 
 /* An end, one way or the other. */
@@ -175,6 +188,7 @@ void transition_clear(struct transition *t)
         home_bp = s->retreat.weight_bp;
     end_retreat(s);
     set_weight(t, home_bp);
+    count_apart(t);
     transition_tell(t, EVENT_CLEARED, CAUSE_VISIT);
 }
 
@@ -396,7 +410,7 @@ static void check_promises(const struct transition *t)
 
     CHECK(s->weight_bp <= WEIGHT_FULL_BP);
     CHECK(s->step <= t->policy->step_count);
-    CHECK(s->epoch == old->epoch + (moved || t->resend ? 1 : 0));
+    CHECK(s->epoch == old->epoch + (moved || t->resend || t->apart ? 1 : 0));
     CHECK(t->ret->event != EVENT_NONE || (!moved && s->phase == old->phase));
     CHECK(!t->resend || s->weight_bp <= old->weight_bp);
     if (s->phase == PHASE_IDLE || s->phase == PHASE_PENDING || s->phase == PHASE_ROLLED_BACK)

@@ -14,7 +14,9 @@ struct transition {
     const struct analysis_report *report;
     enum rollout_input_kind input;
     struct rollout_decision *ret; /* ret->state is the state being moved */
-    bool reset_evidence, resend;
+    bool reset_evidence;
+    bool resend; /* a new epoch, whatever the weight: a new process */
+    bool apart;  /* a new epoch at the same weight */
     enum weight_why why;
 };
 

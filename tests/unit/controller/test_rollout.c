@@ -191,8 +191,8 @@ static void test_bake(void **state)
     expect(&d, EVENT_BAKING, PHASE_BAKING, 4, 9500);
     assert_int_equal(d.cause, CAUSE_PASSED);
     assert_int_equal(d.state.held_ns, 0);
-    /* the same weight, but the bake's own evidence begins */
-    assert_string_equal(actions_text(&d, text), "commit weight(14,9500,bake) event");
+    /* the same weight, but requests count for the bake from here on */
+    assert_string_equal(actions_text(&d, text), "commit weight(15,9500,bake) set(15,9500) event");
     s = d.state;
     s.held_ns = 24 * NS_PER_HOUR - NS_PER_SEC;
     assert_int_equal(rollout_quiet_ns(&f.policy, &s), NS_PER_SEC);
@@ -643,7 +643,8 @@ static void test_promises(void **state)
                 rollout_decide(&f.policy, &s, &input, T0 + 5, &a);
                 rollout_decide(&f.policy, &s, &input, T0 + 5, &b);
                 assert_memory_equal(&a, &b, sizeof(a));
-                assert_int_equal(a.state.epoch - s.epoch, a.state.weight_bp != s.weight_bp);
+                assert_int_equal(a.state.epoch - s.epoch,
+                                 a.state.weight_bp != s.weight_bp || a.event == EVENT_BAKING);
                 if (s.step > 0 && (r == FAILING || r == ALARMING || r == DOWN || r == EMPTY))
                     assert_true(a.state.weight_bp <= s.weight_bp);
             }
