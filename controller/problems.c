@@ -24,12 +24,17 @@ static void add_missing(json_t *all, const struct engine *e)
     for (size_t i = 0; i < e->report.count; i++) {
         const struct policy_criterion *c = &e->policy->analysis.criteria[i];
         const struct shift_report *s = &e->report.criteria[i].shift;
-        uint64_t looked = s->looked[VARIANT_STABLE] + s->looked[VARIANT_CANARY];
+        bool of_stable = s->found[VARIANT_STABLE] == 0, of_canary = s->found[VARIANT_CANARY] == 0;
+        uint64_t looked = (of_stable ? s->looked[VARIANT_STABLE] : 0) +
+                          (of_canary ? s->looked[VARIANT_CANARY] : 0);
+        const char *whose = of_stable && of_canary ? ""
+                            : of_canary            ? " of the canary"
+                                                   : " of stable";
         if (c->test != TEST_SHIFT || e->report.criteria[i].verdict != VERDICT_NO_DATA ||
             e->state.held_ns < MISSING_NS)
             continue;
-        snprintf(text, sizeof(text), "%.160s has no data: %s answers were looked at and %s",
-                 c->name, count_text(looked, count),
+        snprintf(text, sizeof(text), "%.160s has no data: %s answers%s were looked at and %s",
+                 c->name, count_text(looked, count), whose,
                  looked > 0 ? "none had such a value" : "so none could have one");
         add_problem(all, text);
     }
