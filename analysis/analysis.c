@@ -1,6 +1,6 @@
-/* Slots open and close here, and increments find theirs. What surprises: slots of weight 0 get no
- * start weight and do not use up the plan's, since no canary request can be dispatched in them (a
- * predictable choice, so E stays an e-process); a rollout may wait for days.
+/* Weights and increments come in here. What surprises: there is no order in which increments must
+ * come. They revise the slot in which their request was dispatched, and all evidence follows from
+ * the last counts of all slots.
  */
 #include "analysis/analysis.h"
 
@@ -12,8 +12,7 @@
 #include "base/check.h"
 
 enum {
-    GRACE_SLOTS = 2,  /* a slot stays open at least so long: workers are read now and then */
-    DENSE_SLOTS = 64, /* of a longer gap only the end is kept slot by slot */
+    SLOTS_MORE = 128, /* than the requests in flight need */
     OPEN_MIN = 256,   /* open slots are bounded by total_timeout between these two */
     OPEN_MAX = 4096,
 };
@@ -51,7 +50,7 @@ struct analysis *analysis_new(const struct policy *p)
     struct analysis *a = xcalloc(1, sizeof *a);
     a->policy = p;
     a->plan = plan_of(p);
-    uint64_t open = slots_in(p, p->upstream.total_timeout_ns) + 2 * DENSE_SLOTS;
+    uint64_t open = slots_in(p, p->upstream.total_timeout_ns) + SLOTS_MORE;
     a->open_max = open < OPEN_MIN ? OPEN_MIN : open > OPEN_MAX ? OPEN_MAX : (size_t)open;
     a->count = p->analysis.criteria_count;
     a->criteria = xcalloc(a->count > 0 ? a->count : 1, sizeof a->criteria[0]);
@@ -92,142 +91,13 @@ void analysis_reset(struct analysis *a)
     wide_reset(&a->wide);
     placebo_reset(&a->placebo);
     a->started = a->baking = a->run_tripped = false;
-    a->weight_bp = a->step = a->visit_count = 0;
+    a->first_epoch = a->epoch = a->weight_bp = a->step = a->visit_count = 0;
     a->given = a->lesser_given = (struct sequential_starts){0};
     a->closed_run = (struct run){0};
     a->visit = (struct visit){0};
     a->in_flight = 0;
     a->cache->valid = false;
     clear_step(a);
-}
-
-/* --- slots --------------------------------------------------------------------------------- */
-
-static void refold_wide(struct analysis *a)
-{
-    struct tally tallies[WIDE_SEGMENTS_MAX];
-    uint32_t changed;
-    for (size_t slot = 0; wide_changed(&a->wide, &slot, &changed); slot++)
-        for (; changed != 0; changed &= changed - 1) {
-            struct criterion *c = &a->criteria[__builtin_ctz(changed)];
-            size_t count = wide_tallies(&a->wide, slot, c->index, tallies);
-            evidence_set(&c->wide, slot, tallies, count, true);
-        }
-    for (size_t c = 0; c < a->count; c++)
-        if (a->criteria[c].is_wide)
-            evidence_refold(&a->criteria[c].wide);
-}
-
-static void refold(struct analysis *a)
-{
-    for (size_t c = 0; c < a->count; c++)
-        if (a->criteria[c].sequential)
-            evidence_refold(&a->criteria[c].fast);
-    refold_wide(a);
-    placebo_refold(&a->placebo);
-}
-
-/* The oldest slot will not change any more, or must make room. Nothing is dirty. */
-static void close_oldest(struct analysis *a)
-{
-    const struct window_slot *w = window_at(&a->window, 0);
-    for (size_t c = 0; c < a->count; c++)
-        criterion_close(&a->criteria[c], w, w->step == a->step);
-    placebo_close(&a->placebo, w);
-    if (w->visit == a->visit_count) {
-        run_add(&a->closed_run, w, a->count);
-        a->run_tripped = a->run_tripped || run_trips(&a->closed_run, a->policy);
-        if (a->visit.active)
-            visit_close(&a->visit, w, a->count, analysis_patience(a));
-    }
-    window_drop(&a->window, 1);
-    if (a->window.count == 0)
-        return;
-    size_t closed = wide_release(&a->wide, window_at(&a->window, 0)->segment);
-    for (size_t c = 0; closed > 0 && c < a->count; c++)
-        if (a->criteria[c].is_wide)
-            evidence_close(&a->criteria[c].wide, closed);
-}
-
-static bool is_settled(const struct window_slot *w)
-{
-    const struct slot_counts *canary = &w->counts[VARIANT_CANARY];
-    const struct slot_counts *stable = &w->counts[VARIANT_STABLE];
-    /* Without both variants nothing is compared: stable's long streams need not be waited for. */
-    bool alone = w->weight_bp == 0 || w->weight_bp >= WEIGHT_FULL_BP;
-    return canary->settled >= canary->dispatched &&
-           (alone || stable->settled >= stable->dispatched);
-}
-
-static void close_finished(struct analysis *a, int64_t now_slot)
-{
-    while (a->window.count > 1) {
-        const struct window_slot *oldest = window_at(&a->window, 0);
-        if (oldest->slot + GRACE_SLOTS > now_slot || !is_settled(oldest))
-            break;
-        close_oldest(a);
-    }
-}
-
-static void open_wide(struct analysis *a, struct window_slot *w, uint64_t length)
-{
-    struct wide_opened opened =
-        wide_open(&a->wide, w->slot, length > 0 ? length : 1, w->weight_bp, a->baking);
-    w->segment = opened.segment;
-    for (size_t c = 0; opened.slot && c < a->count; c++)
-        if (a->criteria[c].is_wide)
-            evidence_open(&a->criteria[c].wide, opened.start, w->weight_bp, opened.turn);
-}
-
-/* What may not roll back is never asked again: one test, with its own start weights. */
-static void open_fast(struct analysis *a, uint64_t length, bool step_start, enum evidence_turn turn)
-{
-    double start = 0, lesser = 0;
-    bool fresh = turn == EVIDENCE_FRESH;
-    if (fresh)
-        a->given = (struct sequential_starts){0};
-    if (a->weight_bp > 0) {
-        start = sequential_start(&a->plan, &a->given, length, step_start || fresh, a->baking);
-        lesser = sequential_start(&a->plan, &a->lesser_given, length, step_start, a->baking);
-    }
-    for (size_t c = 0; c < a->count; c++) {
-        struct criterion *k = &a->criteria[c];
-        bool rolls_back = k->policy->on_fail == ON_FAIL_ROLLBACK;
-        if (k->sequential)
-            evidence_open(&k->fast, rolls_back ? start : lesser, a->weight_bp,
-                          fresh && !rolls_back ? EVIDENCE_ON : turn);
-    }
-}
-
-/* Opens a slot that stands for `length` slots, the earlier ones of them empty; 0: it is a part of
- * the one before. */
-static void open_slot(struct analysis *a, int64_t slot, uint64_t length, bool step_start,
-                      enum evidence_turn turn)
-{
-    if (a->window.count >= a->open_max) {
-        refold(a);
-        close_oldest(a);
-    }
-    struct window_slot *w = window_push(&a->window, a->epoch, slot, a->weight_bp, a->step);
-    w->visit = a->visit_count;
-    open_fast(a, length, step_start, turn);
-    placebo_open(&a->placebo, slot, length);
-    open_wide(a, w, length);
-    a->cache->valid = false;
-}
-
-/* True when slots were opened. */
-static bool advance(struct analysis *a, int64_t slot)
-{
-    int64_t last = window_at(&a->window, a->window.count - 1)->slot, first = last;
-    if (slot - last > DENSE_SLOTS + 1) {
-        int64_t skip_to = slot - DENSE_SLOTS;
-        open_slot(a, skip_to, (uint64_t)(skip_to - last), false, EVIDENCE_ON);
-        last = skip_to;
-    }
-    while (last < slot)
-        open_slot(a, ++last, 1, false, EVIDENCE_ON);
-    return last > first;
 }
 
 /* --- weights ------------------------------------------------------------------------------- */
@@ -269,8 +139,8 @@ void analysis_weight(struct analysis *a, uint32_t epoch, uint32_t weight_bp, enu
     CHECK(weight_bp <= WEIGHT_FULL_BP);
     if (a->started) {
         CHECK(epoch >= a->epoch);
-        advance(a, slot);
-        refold(a);
+        analysis_advance(a, slot);
+        analysis_refold(a);
         forced = step_start && analysis_look(a)->retreat;
         int64_t last = window_at(&a->window, a->window.count - 1)->slot;
         slot = slot > last ? slot : last;
@@ -299,8 +169,8 @@ void analysis_weight(struct analysis *a, uint32_t epoch, uint32_t weight_bp, enu
     for (size_t c = 0; c < a->count; c++)
         if (a->criteria[c].shift != NULL)
             shift_weight(a->criteria[c].shift, epoch, weight_bp);
-    open_slot(a, slot, takes_over ? 0 : 1, step_start, turn);
-    refold(a);
+    analysis_open_slot(a, slot, takes_over ? 0 : 1, step_start, turn);
+    analysis_refold(a);
 }
 
 /* --- observations -------------------------------------------------------------------------- */
@@ -321,6 +191,17 @@ static bool any_bad(const struct slot_counts *counts, size_t criteria)
     return any;
 }
 
+static void set_fast(struct analysis *a, size_t index, struct criterion *c,
+                     const struct shares now[VARIANT_COUNT], bool canary)
+{
+    const struct tally tally = {
+        .weight_bp = window_at(&a->window, index)->weight_bp,
+        .n = {now[VARIANT_STABLE].sample, now[VARIANT_CANARY].sample},
+        .bad = {now[VARIANT_STABLE].bad, now[VARIANT_CANARY].bad},
+    };
+    evidence_set(&c->fast, index, &tally, 1, canary);
+}
+
 static bool is_same(const struct shares *a, const struct shares *b)
 {
     return a->sample == b->sample && a->bad == b->bad;
@@ -339,12 +220,7 @@ static void revise(struct analysis *a, size_t index, struct criterion *c,
     bool stable = !is_same(&before[VARIANT_STABLE], &now[VARIANT_STABLE]);
     if (!c->sequential || (!canary && (!stable || !evidence_compares(&c->fast))))
         return;
-    const struct tally tally = {
-        .weight_bp = w->weight_bp,
-        .n = {now[VARIANT_STABLE].sample, now[VARIANT_CANARY].sample},
-        .bad = {now[VARIANT_STABLE].bad, now[VARIANT_CANARY].bad},
-    };
-    evidence_set(&c->fast, index, &tally, 1, canary);
+    set_fast(a, index, c, now, canary);
     if (c->is_wide)
         wide_move(&a->wide, w->segment, c->index, before, now);
 }
@@ -401,15 +277,32 @@ void analysis_observe(struct analysis *a, const struct observation *o, int64_t n
         if (delta->epoch < a->first_epoch)
             continue;
         if (delta->epoch >= a->epoch) /* slot by slot, also after a pause of the reader */
-            advanced = advance(a, delta->slot) || advanced;
+            advanced = analysis_advance(a, delta->slot) || advanced;
         apply(a, *delta);
     }
-    advanced = advance(a, now_slot) || advanced;
+    advanced = analysis_advance(a, now_slot) || advanced;
     if (a->values)
         observe_values(a, o, now_ns);
-    refold(a);
+    analysis_refold(a);
     if (advanced)
         placebo_look(&a->placebo);
     analysis_latch(a);
-    close_finished(a, now_slot);
+    analysis_close_finished(a, now_slot);
+}
+
+void analysis_refill(struct analysis *a)
+{
+    struct shares now[VARIANT_COUNT];
+    for (size_t i = 0; i < a->window.count; i++) {
+        const struct window_slot *w = window_at(&a->window, i);
+        for (size_t c = 0; c < a->count; c++) {
+            for (size_t v = 0; v < VARIANT_COUNT; v++)
+                now[v] = shares_of(&w->counts[v], c);
+            if (a->criteria[c].sequential)
+                set_fast(a, i, &a->criteria[c], now, true);
+        }
+        placebo_set(&a->placebo, i, &w->counts[VARIANT_STABLE]);
+    }
+    analysis_refold(a);
+    a->cache->valid = false;
 }

@@ -87,7 +87,8 @@ struct criterion_report {
     double no_harm;           /* logM(p0) of this step's requests, undecided ones taken as
                                   bad; 0 while the share is not below p0. TEST_MAX only */
     double no_harm_threshold; /* log(1 / beta); 0: none is asked for */
-    /* this step, settled and in flight; analysis/bounds.h says what they allow the share to be */
+    /* this step, settled and in flight (stable's at weight 0 are left out); analysis/bounds.h says
+     * what they allow the share to be */
     uint64_t requests[VARIANT_COUNT], bad[VARIANT_COUNT], pending[VARIANT_COUNT];
     double value[VARIANT_COUNT]; /* share of bad; -1 without requests */
     struct shift_report shift;   /* TEST_SHIFT: of the whole rollout; psi and ks are -1 without

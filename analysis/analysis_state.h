@@ -43,6 +43,19 @@ struct analysis {
     struct analysis_cache *cache; /* heap: the last report, while nothing has changed */
 };
 
+/* Opens the slots up to that one. True when there were any. */
+bool analysis_advance(struct analysis *, int64_t slot);
+/* Opens a slot that stands for `length` slots, the earlier ones of them empty; 0: it is a part of
+ * the one before. */
+void analysis_open_slot(struct analysis *, int64_t slot, uint64_t length, bool step_start,
+                        enum evidence_turn);
+/* Brings all tests up to date with the counts. */
+void analysis_refold(struct analysis *);
+/* Closes what has settled, the oldest first; after a refold. */
+void analysis_close_finished(struct analysis *, int64_t now_slot);
+/* Puts the counts of all slots into rings that do not know them. */
+void analysis_refill(struct analysis *);
+
 /* Slots before the end of which a probe does not clear. */
 static inline int64_t analysis_patience(const struct analysis *a)
 {

@@ -79,6 +79,14 @@ void criterion_reset(struct criterion *c)
 
 /* --- the frozen limit ---------------------------------------------------------------------- */
 
+void criterion_set_frozen(struct criterion *c, double p0)
+{
+    c->frozen_p0 = p0;
+    evidence_freeze(&c->fast, p0);
+    if (c->is_wide)
+        evidence_freeze(&c->wide, p0);
+}
+
 void criterion_freeze(struct criterion *c, double alpha)
 {
     const struct shares *stable = &c->record.rollout[VARIANT_STABLE];
@@ -92,10 +100,7 @@ void criterion_freeze(struct criterion *c, double alpha)
     double p0 = c->policy->ratio * upper + c->policy->delta;
     if (p0 > FROZEN_MAX)
         return;
-    c->frozen_p0 = p0;
-    evidence_freeze(&c->fast, p0);
-    if (c->is_wide)
-        evidence_freeze(&c->wide, p0);
+    criterion_set_frozen(c, p0);
 }
 
 enum on_fail criterion_on_fail(const struct criterion *c, bool frozen)

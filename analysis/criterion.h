@@ -36,6 +36,7 @@ void criterion_deinit(struct criterion *);
 void criterion_reset(struct criterion *);
 /* Stable's traffic ends: what it did so far, and the margin, is the limit from here on. */
 void criterion_freeze(struct criterion *, double alpha);
+void criterion_set_frozen(struct criterion *, double p0);
 
 /* What a failure does; `frozen`: of the part that is judged by the frozen limit. */
 enum on_fail criterion_on_fail(const struct criterion *, bool frozen);

@@ -60,7 +60,7 @@ void step_record_move(struct step_record *r, const struct window_slot *w, bool t
 {
     bool both = w->weight_bp > 0 && w->weight_bp < WEIGHT_FULL_BP;
     for (size_t v = 0; v < VARIANT_COUNT; v++) {
-        if (this_step)
+        if (this_step && (v == VARIANT_CANARY || w->weight_bp > 0))
             move(&r->step[v], &before[v], &now[v]);
         if (both)
             move(&r->rollout[v], &before[v], &now[v]);

@@ -29,7 +29,7 @@ void prefixes_add(struct prefixes *, struct shares);
 double prefixes_no_harm(const struct prefixes *, const struct sequential_limit *);
 
 struct step_record {
-    struct shares step[VARIANT_COUNT];    /* of this step, all of them */
+    struct shares step[VARIANT_COUNT];    /* of this step; stable's while the canary has traffic */
     struct prefixes closed;               /* of this step, in slots that were closed for good */
     struct shares rollout[VARIANT_COUNT]; /* while both had traffic */
 };

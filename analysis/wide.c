@@ -70,7 +70,7 @@ static void grow(struct wide *w)
     w->head = 0;
 }
 
-struct wide_segment *wide_segment_push(struct wide *w)
+struct wide_segment *wide_segment_push(struct wide *w, uint32_t weight_bp)
 {
     CHECK(w->slots > 0);
     if (w->count == w->capacity)
@@ -79,14 +79,9 @@ struct wide_segment *wide_segment_push(struct wide *w)
     struct wide_segment *s = wide_segment_at(w, w->count - 1);
     memset(s, 0, sizeof *s);
     s->slot = w->first_slot + w->slots - 1;
-    return s;
-}
-
-static void push(struct wide *w, uint32_t weight_bp)
-{
-    struct wide_segment *s = wide_segment_push(w);
     for (size_t c = 0; c < CRITERIA_MAX; c++)
         s->tallies[c].weight_bp = weight_bp;
+    return s;
 }
 
 static enum evidence_turn turn_to(const struct wide *w, uint32_t weight_bp)
@@ -138,9 +133,9 @@ struct wide_opened wide_open(struct wide *w, int64_t slot, uint64_t length, uint
         w->step_start = false;
         w->index = (slot - w->origin) / w->length;
         w->slots++;
-        push(w, weight_bp);
+        wide_segment_push(w, weight_bp);
     } else if (wide_segment_at(w, w->count - 1)->tallies[0].weight_bp != weight_bp) {
-        push(w, weight_bp);
+        wide_segment_push(w, weight_bp);
     }
     ret.segment = w->first_segment + w->count - 1;
     return ret;

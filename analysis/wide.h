@@ -68,6 +68,7 @@ size_t wide_tallies(const struct wide *, size_t slot, size_t criterion,
 size_t wide_release(struct wide *, uint64_t segment);
 
 struct wide_segment *wide_segment_at(const struct wide *, size_t index);
-struct wide_segment *wide_segment_push(struct wide *); /* zeroed but for its slot, the newest */
+/* In the newest slot. */
+struct wide_segment *wide_segment_push(struct wide *, uint32_t weight_bp);
 
 #endif
