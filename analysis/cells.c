@@ -23,12 +23,13 @@
  * takes blocks that lie wholly before `finished` (acquire). The reader's own copy of the counters,
  * from which it forms increments, lives in the block and travels with it.
  *
- * Memory. A cell of C criteria, T of them about times, takes 2 x 2 x 4 x (4 + 3C) bytes of counters
- * (two variants, and the reader's copy), 2 x 8 x (T + 1) of limits and 48 of keys: 464 B with the
- * six default criteria, 1.7 KiB with 24 of times. A block of 16 cells is thus 7.5 KiB, or 27 KiB.
- * While requests last less than a slot a worker has two blocks of a rollout in use (requests that
- * last L slots: L / 16 more), so 1,000 busy rollouts of 24 criteria take 53 MiB per worker, of six
- * 15 MiB. Nothing is taken for a rollout without traffic.
+ * Memory. A cell of C criteria, T of them about times and P of these about latency alone, takes
+ * 2 x 2 x 4 x (4 + 3C) bytes of counters (two variants, and the reader's copy), 2 x 8 x (3 + 2P +
+ * T) of limits and 56 of keys: 600 B with the six default criteria, 2.4 KiB with 24 of latency. A
+ * block of 16 cells is thus 10 KiB, or 39 KiB. While requests last less than a slot a worker has
+ * two blocks of a rollout in use (L / 16 more when they last L slots), so 1,000 busy rollouts take
+ * 20 MiB per worker, and 77 MiB with 24 criteria of latency each. A rollout without traffic takes
+ * nothing.
  */
 #include "analysis/cells.h"
 
@@ -49,11 +50,9 @@ enum {
 struct cell {
     int64_t slot;
     uint32_t epoch;
-    uint32_t stride;          /* as of its cells */
-    uint32_t without;         /* criteria that have no limit here */
-    uint32_t limit_stride;    /* as of its cells */
-    _Atomic uint32_t *counts; /* its own: VARIANT_COUNT x stride */
-    int64_t *limits;          /* the writer's: VARIANT_COUNT x limit_stride */
+    uint32_t without;                        /* criteria that have no limit here */
+    _Atomic uint32_t *counts[VARIANT_COUNT]; /* its own */
+    const int64_t *limits[VARIANT_COUNT];    /* the writer's */
     struct cell_block *block;
 };
 
@@ -191,16 +190,15 @@ static struct cell *append(struct cells *cs, uint32_t epoch, int64_t slot)
     }
     struct cell_block *block = block_of(cs, cs->next);
     struct cell *cell = &block->cells[index];
-    size_t limits = (size_t)VARIANT_COUNT * cs->limit_stride;
-    *cell = (struct cell){.slot = slot,
-                          .epoch = epoch,
-                          .stride = cs->stride,
-                          .without = cs->without,
-                          .limit_stride = cs->limit_stride,
-                          .block = block};
-    cell->counts = block->counts + (size_t)index * VARIANT_COUNT * cs->stride;
-    cell->limits = block->limits + (size_t)index * limits;
-    memcpy(cell->limits, cs->limits, limits * sizeof cs->limits[0]);
+    size_t limits_count = (size_t)VARIANT_COUNT * cs->limit_stride;
+    int64_t *limits = block->limits + (size_t)index * limits_count;
+    _Atomic uint32_t *counts = block->counts + (size_t)index * VARIANT_COUNT * cs->stride;
+    memcpy(limits, cs->limits, limits_count * sizeof cs->limits[0]);
+    *cell = (struct cell){.slot = slot, .epoch = epoch, .without = cs->without, .block = block};
+    for (size_t v = 0; v < VARIANT_COUNT; v++) {
+        cell->counts[v] = counts + v * cs->stride;
+        cell->limits[v] = limits + v * cs->limit_stride;
+    }
     cs->newest = cell;
     cs->next++;
     atomic_store_explicit(&cs->published, cs->next, memory_order_release);
@@ -259,7 +257,7 @@ uint32_t cell_epoch(const struct cell *cell)
 
 const int64_t *cell_limits(const struct cell *cell, enum variant variant)
 {
-    return cell->limits + (size_t)variant * cell->limit_stride;
+    return cell->limits[variant];
 }
 
 uint32_t cell_without(const struct cell *cell)
@@ -270,8 +268,7 @@ uint32_t cell_without(const struct cell *cell)
 void cell_add(struct cell *cell, enum variant variant, enum cell_counter counter, size_t criterion,
               int32_t by)
 {
-    _Atomic uint32_t *count =
-        cell->counts + (size_t)variant * cell->stride + counter_index(counter, criterion);
+    _Atomic uint32_t *count = cell->counts[variant] + counter_index(counter, criterion);
     atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + (uint32_t)by,
                           memory_order_release);
 }

@@ -34,14 +34,14 @@ enum cell_counter {
     CELL_COUNTERS, /* of a cell of one criterion */
 };
 
-/* `limits`: how many limits of time a cell keeps per variant. */
+/* `limits`: how many words a cell keeps per variant of what its requests are held against. */
 struct cells *cells_new(size_t criteria_count, size_t limits);
 void cells_free(struct cells *);
 
 /* --- the writer --- */
 
-/* What the cells that are opened from now on keep: the limits that their requests are judged by, of
- * all variants one after the other, and the criteria (a bit each) whose limit is not known. For
+/* What the cells that are opened from now on keep: the limits that their requests are held against,
+ * of all variants one after the other, and the criteria (a bit each) whose limit is not known. For
  * these no request of the cell is a sample: the reader says so, and whatever is counted for them is
  * not looked at. Before: limits of 0, and all are known. */
 void cells_set_limits(struct cells *, const int64_t *limits, uint32_t without);

@@ -96,6 +96,12 @@ static void add_share(struct judge *j, const struct policy_criterion *c, size_t 
         }
 }
 
+/* Of latency, whatever the answer is. */
+static bool is_plain(const struct policy_criterion *c)
+{
+    return c->metric == METRIC_LATENCY && c->where.stream == WHERE_ANY;
+}
+
 static void add_time(struct judge *j, const struct policy_criterion *c, size_t index)
 {
     bool latency = c->metric == METRIC_LATENCY, first = c->metric == METRIC_TIME_TO_FIRST_TOKEN;
@@ -105,6 +111,7 @@ static void add_time(struct judge *j, const struct policy_criterion *c, size_t i
         .metric = (uint8_t)c->metric,
         .limit_ns = criterion_follows_stable(c) ? JUDGE_NO_LIMIT : c->limit_ns,
     };
+    j->plain_count += is_plain(c);
     j->times |= bit(index);
     if (criterion_follows_stable(c))
         j->moving |= bit(index);
@@ -112,10 +119,10 @@ static void add_time(struct judge *j, const struct policy_criterion *c, size_t i
         j->first_token |= bit(index);
     if (latency || first)
         j->in_flight |= bit(index);
-    if (first || (latency && c->where.stream != WHERE_ANY))
-        j->by_answer |= bit(index);
-    else if (latency)
+    if (is_plain(c))
         j->plain |= bit(index);
+    else if (latency || first)
+        j->by_answer |= bit(index);
     for (unsigned kind = 0; kind < JUDGE_KINDS; kind++)
         for (unsigned s = 0; s < JUDGE_STREAMS; s++)
             if (is_other_kind(c, (enum outcome_stream)s))
@@ -146,11 +153,26 @@ void judge_init(struct judge *j, const struct policy_analysis *a)
         }
         j->counted |= bit(i);
         j->rare |= is_rare(c) ? bit(i) : 0;
-        if (criterion_is_time(c))
-            add_time(j, c, i);
-        else
+        if (!criterion_is_time(c))
             add_share(j, c, i);
     }
+    for (unsigned plain = 2; plain-- > 0;)
+        for (size_t i = 0; i < a->criteria_count; i++) {
+            const struct policy_criterion *c = &a->criteria[i];
+            if (c->test != TEST_SHIFT && criterion_is_time(c) && is_plain(c) == plain)
+                add_time(j, c, i);
+        }
+}
+
+void judge_steps(const struct judge *j, const int64_t *limits, struct judge_step *ret)
+{
+    for (size_t i = 0; i < j->plain_count; i++) {
+        size_t at = i;
+        for (; at > 0 && ret[at - 1].limit_ns > limits[i]; at--)
+            ret[at] = ret[at - 1];
+        ret[at] = (struct judge_step){limits[i], bit(j->time[i].criterion)};
+    }
+    ret[j->plain_count] = (struct judge_step){JUDGE_NO_LIMIT, 0};
 }
 
 int64_t judge_lowest(const struct judge *j, const int64_t *limits, uint32_t criteria)
@@ -209,8 +231,34 @@ static enum mark mark_time(enum criterion_metric metric, const struct outcome *o
     return o->kind == OUTCOME_OK && known_ns >= 0 ? MARK_OK : MARK_EXCLUDED;
 }
 
+struct marks {
+    uint32_t bad, excluded;
+};
+
+/* One by one, out of the way of the requests that need no such look. */
+static __attribute__((noinline)) struct marks mark_times(const struct judge *j,
+                                                         const struct outcome *o,
+                                                         int64_t elapsed_ns, const int64_t *limits,
+                                                         uint32_t times)
+{
+    struct marks marks = {0, 0};
+
+    for (size_t i = 0; times != 0; i++) {
+        uint32_t mask = bit(j->time[i].criterion);
+        if ((times & mask) == 0)
+            continue;
+        times &= ~mask;
+        enum mark mark =
+            mark_time((enum criterion_metric)j->time[i].metric, o, elapsed_ns, limits[i]);
+        marks.bad |= mark == MARK_BAD ? mask : 0;
+        marks.excluded |= mark == MARK_EXCLUDED ? mask : 0;
+    }
+    return marks;
+}
+
 void judge_end(const struct judge *j, const struct outcome *o, int64_t elapsed_ns,
-               const int64_t *limits, uint32_t open, uint32_t *ret_bad, uint32_t *ret_excluded)
+               const int64_t *limits, const struct judge_step *steps, uint32_t open,
+               uint32_t *ret_bad, uint32_t *ret_excluded)
 {
     unsigned kind = o->kind == OUTCOME_CLIENT_ABORT && o->first_byte_ns >= 0
                         ? (unsigned)JUDGE_LATE_ABORT
@@ -219,18 +267,16 @@ void judge_end(const struct judge *j, const struct outcome *o, int64_t elapsed_n
     uint32_t excluded = j->excluded[kind][o->stream] & open;
     uint32_t times = j->times & open & ~excluded;
 
-    /* A good answer below every limit, which is what nearly all are. */
-    if (o->kind == OUTCOME_OK && elapsed_ns >= 0 && elapsed_ns <= limits[j->time_count])
+    /* A good answer, as nearly all are: a matter of its latency alone. */
+    if (o->kind == OUTCOME_OK && elapsed_ns >= 0) {
+        for (uint32_t plain = times; elapsed_ns > steps->limit_ns; steps++)
+            bad |= steps->criteria & plain;
         times &= ~j->plain;
-    for (size_t i = 0; times != 0; i++) {
-        uint32_t mask = bit(j->time[i].criterion);
-        if ((times & mask) == 0)
-            continue;
-        times &= ~mask;
-        enum mark mark =
-            mark_time((enum criterion_metric)j->time[i].metric, o, elapsed_ns, limits[i]);
-        bad |= mark == MARK_BAD ? mask : 0;
-        excluded |= mark == MARK_EXCLUDED ? mask : 0;
+    }
+    if (times != 0) {
+        struct marks marks = mark_times(j, o, elapsed_ns, limits, times);
+        bad |= marks.bad;
+        excluded |= marks.excluded;
     }
     *ret_bad = bad;
     *ret_excluded = excluded;

@@ -22,6 +22,12 @@ enum {
 /* A limit that no time is above. */
 #define JUDGE_NO_LIMIT INT64_MAX
 
+/* The limits that requests of one slot and variant are held against. */
+struct judge_step {
+    int64_t limit_ns;
+    uint32_t criteria; /* that a time above it is bad for */
+};
+
 struct judge_time {
     uint8_t criterion;
     uint8_t metric;   /* enum criterion_metric */
@@ -45,18 +51,21 @@ struct judge {
      * of. Times that are samples are compared besides. */
     uint32_t bad[JUDGE_KINDS][JUDGE_STREAMS], excluded[JUDGE_KINDS][JUDGE_STREAMS];
     uint32_t other_kind[JUDGE_STREAMS]; /* criteria that do not look at such an answer */
-    size_t time_count;
-    struct judge_time time[CRITERIA_MAX]; /* in the order of the criteria */
+    size_t time_count, plain_count;
+    struct judge_time time[CRITERIA_MAX]; /* those in `plain` first */
 };
 
-/* `limits`: one per entry of `time`, and behind them the lowest of those in `plain`. */
 void judge_init(struct judge *, const struct policy_analysis *);
-/* The last entry of `limits` from the others; `without`: criteria that have none. */
+/* `limits`, here and below: one per entry of `time`. `ret`: those of `plain` from the lowest up,
+ * and JUDGE_NO_LIMIT at the end: plain_count + 1 of them. */
+void judge_steps(const struct judge *, const int64_t *limits, struct judge_step *ret);
+/* The lowest limit of these criteria; JUDGE_NO_LIMIT: they have none. */
 int64_t judge_lowest(const struct judge *, const int64_t *limits, uint32_t criteria);
 /* What an attempt that ended is for the criteria in `open`. `elapsed_ns`: since it was sent, -1: it
  * was not. The masks have no bit in common; what is in neither is ok. */
 void judge_end(const struct judge *, const struct outcome *, int64_t elapsed_ns,
-               const int64_t *limits, uint32_t open, uint32_t *ret_bad, uint32_t *ret_excluded);
+               const int64_t *limits, const struct judge_step *, uint32_t open, uint32_t *ret_bad,
+               uint32_t *ret_excluded);
 /* The criteria among `open` that an attempt breaks now, still in flight. */
 uint32_t judge_in_flight(const struct judge *, enum outcome_stream, bool first_token,
                          int64_t elapsed_ns, const int64_t *limits, uint32_t open);

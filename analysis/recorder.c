@@ -14,8 +14,6 @@
 #include "base/check.h"
 #include "base/clock.h"
 
-#define WHEEL_TICK_NS (100 * NS_PER_MS)
-
 static inline struct recorder_part *part_of(struct recorder_shard *shard, uint32_t rollout)
 {
     CHECK(rollout < shard->rollout_count);
@@ -65,15 +63,21 @@ static void keep_example(const struct recorder_ticket *t, bool rare, struct reco
 
 /* --- requests in flight -------------------------------------------------------------------- */
 
-/* Puts the ticket where a sweep finds it not long after due_ns. */
-static void wheel_put(struct recorder_shard *shard, struct recorder_ticket *t, int64_t due_ns)
+/* Puts the ticket where a sweep finds it that many turns after the last. */
+static inline void wheel_put(struct recorder_shard *shard, struct recorder_ticket *t, int64_t turns)
 {
-    int64_t tick = due_ns / WHEEL_TICK_NS;
-    if (tick < shard->wheel_tick)
-        tick = shard->wheel_tick;
-    if (tick > shard->wheel_tick + WHEEL_BUCKETS - 1)
-        tick = shard->wheel_tick + WHEEL_BUCKETS - 1;
+    int64_t most = WHEEL_BUCKETS - 1;
+    uint64_t tick = (uint64_t)(shard->wheel_tick + (turns < most ? turns : most));
+
     list_push(&shard->wheel[tick % WHEEL_BUCKETS], &t->in_flight);
+}
+
+/* Not long after due_ns. */
+static void wheel_put_at(struct recorder_shard *shard, struct recorder_ticket *t, int64_t due_ns)
+{
+    int64_t turns = due_ns / WHEEL_TICK_NS - shard->wheel_tick;
+
+    wheel_put(shard, t, turns > 0 ? turns : 0);
 }
 
 static int64_t since_sent_ns(const struct recorder_ticket *t, int64_t now_ns)
@@ -102,10 +106,15 @@ static void mark_overdue(struct recorder_ticket *t, uint32_t criteria, int64_t n
     keep_example(t, true, &e);
 }
 
+static const int64_t *limits_of(const struct recorder_ticket *t)
+{
+    return recorder_time_limits(&t->part->judge, cell_limits(t->cell, (enum variant)t->variant));
+}
+
 static void sweep_ticket(struct recorder_shard *shard, struct recorder_ticket *t, int64_t now_ns)
 {
     const struct judge *j = &t->part->judge;
-    const int64_t *limits = cell_limits(t->cell, (enum variant)t->variant);
+    const int64_t *limits = limits_of(t);
     enum outcome_stream stream = (enum outcome_stream)t->stream;
     int64_t since_ns = now_ns; /* not sent: it cannot be late yet */
 
@@ -118,7 +127,7 @@ static void sweep_ticket(struct recorder_shard *shard, struct recorder_ticket *t
     }
     int64_t limit_ns = judge_lowest(j, limits, judge_may_break(j, stream, t->first_token, t->open));
     if (limit_ns != JUDGE_NO_LIMIT)
-        wheel_put(shard, t, since_ns + limit_ns + 1);
+        wheel_put_at(shard, t, since_ns + limit_ns + 1);
 }
 
 static void sweep_bucket(struct recorder_shard *shard, struct list *bucket, int64_t now_ns)
@@ -199,10 +208,13 @@ void recorder_dispatch(struct recorder_shard *shard, struct recorder_ticket *t, 
         count_each(t, CELL_EXCLUDED, asked & ~applies, 1);
     cell_changed(cell);
     recorder_add(&p->dispatched[variant]);
-    list_init(&t->in_flight);
-    int64_t lowest_ns = cell_limits(cell, variant)[p->judge.time_count];
-    if (lowest_ns != JUDGE_NO_LIMIT)
-        wheel_put(shard, t, now_ns + lowest_ns + 1);
+    /* From the last sweep instead of from now: the first look may come too early, never too late.
+     */
+    int64_t turns = recorder_turns(cell_limits(cell, variant));
+    if (turns >= 0)
+        wheel_put(shard, t, turns);
+    else
+        list_init(&t->in_flight);
 }
 
 /* Until the endpoint had so many requests or for so long, whatever comes first. */
@@ -231,11 +243,12 @@ void recorder_endpoint(struct recorder_shard *shard, struct recorder_ticket *t, 
     enum variant variant = (enum variant)t->variant;
 
     t->endpoint = endpoint;
-    if (p->judge.times == 0 || endpoint >= p->policy->versions[variant].endpoint_count ||
+    if (p->new_endpoints[variant] == 0 || endpoint >= p->endpoint_count[variant] ||
         p->warm[variant][endpoint])
         return;
     if (!is_new(p, variant, endpoint, now_ns)) {
         p->warm[variant][endpoint] = true;
+        p->new_endpoints[variant]--;
         return;
     }
     t->warm_up = true;
@@ -251,7 +264,8 @@ void recorder_stream(struct recorder_shard *shard, struct recorder_ticket *t,
         return;
     const struct judge *j = &t->part->judge;
     t->stream = (uint8_t)stream;
-    if ((judge_may_break(j, stream, t->first_token, t->open) & j->by_answer) == 0)
+    if (j->by_answer == 0 ||
+        (judge_may_break(j, stream, t->first_token, t->open) & j->by_answer) == 0)
         return;
     /* Its place was found for less; the next sweep looks when it is due now. */
     list_remove(&t->in_flight);
@@ -265,9 +279,8 @@ void recorder_first_token(struct recorder_ticket *t, int64_t now_ns)
     const struct judge *j = &t->part->judge;
     uint32_t asked = j->first_token & t->open;
     if (asked != 0 && t->sent_ns != 0) {
-        const int64_t *limits = cell_limits(t->cell, (enum variant)t->variant);
         uint32_t bad =
-            judge_in_flight(j, STREAM_YES, false, since_sent_ns(t, now_ns), limits, asked);
+            judge_in_flight(j, STREAM_YES, false, since_sent_ns(t, now_ns), limits_of(t), asked);
         if (bad != 0)
             mark_overdue(t, bad, now_ns);
     }
@@ -331,9 +344,11 @@ static void settle(struct recorder_ticket *t, const struct outcome *o, int64_t e
     struct recorder_part *p = t->part;
     enum variant variant = (enum variant)t->variant;
     bool error = (p->judge.error_kinds & outcome_bit(o->kind)) != 0;
+    const int64_t *kept = cell_limits(t->cell, variant);
     uint32_t overdue = t->bad_mask, bad, excluded;
 
-    judge_end(&p->judge, o, elapsed_ns, cell_limits(t->cell, variant), t->open, &bad, &excluded);
+    judge_end(&p->judge, o, elapsed_ns, recorder_time_limits(&p->judge, kept), recorder_steps(kept),
+              t->open, &bad, &excluded);
     if ((bad | excluded) != 0) {
         mark_bad(t, bad);
         mark_excluded(t, excluded);
@@ -363,24 +378,28 @@ static inline void keep_time(struct histogram *_Atomic *at, int64_t ns)
     histogram_add(h != NULL ? h : recorder_make_histogram(at), ns);
 }
 
-/* Stable's times that teach the limits which follow it. What ended with a timeout took at least so
- * long; other failures say nothing of how long answers take. Returns whether its latency is one. */
-static bool teach(struct recorder_part *p, const struct recorder_ticket *t, const struct outcome *o)
+static void teach_groups(struct recorder_part *p, uint32_t sample, const struct outcome *o)
 {
-    uint32_t sample = p->judge.moving & t->applies & ~p->judge.other_kind[o->stream];
-    bool latency = false;
-
-    if (t->warm_up ||
-        (o->kind != OUTCOME_OK && o->kind != OUTCOME_TIMEOUT && o->kind != OUTCOME_STALLED))
-        return false;
     for (size_t i = 0; i < p->group_count; i++) {
         struct moving_group *g = &p->groups[i];
-        if (g->all_latency)
-            latency = true;
-        else if ((sample & g->criteria) != 0)
+        if (!g->all_latency && (sample & g->criteria) != 0)
             keep_time(&g->times, judge_time_of((enum criterion_metric)g->metric, o));
     }
-    return latency;
+}
+
+/* Stable's times that teach the limits which follow it. What ended with a timeout took at least so
+ * long; other failures say nothing of how long answers take. Returns whether its latency is one of
+ * those in HIST_LATENCY. */
+static bool teach(struct recorder_part *p, const struct recorder_ticket *t, const struct outcome *o)
+{
+    const uint32_t kinds =
+        outcome_bit(OUTCOME_OK) | outcome_bit(OUTCOME_TIMEOUT) | outcome_bit(OUTCOME_STALLED);
+
+    if (t->warm_up || (kinds & outcome_bit(o->kind)) == 0)
+        return false;
+    if (p->group_count > p->splits_latency)
+        teach_groups(p, p->judge.moving & t->applies & ~p->judge.other_kind[o->stream], o);
+    return p->splits_latency;
 }
 
 static void add_times(struct recorder_part *p, enum variant variant, const struct outcome *outcome,
@@ -414,7 +433,7 @@ void recorder_finish(struct recorder_shard *shard, struct recorder_ticket *t,
         take_values(t, outcome);
     settle(t, outcome, elapsed_ns, now_ns);
     recorder_add(&p->outcomes[variant][outcome->kind]);
-    if (outcome->endpoint < p->policy->versions[variant].endpoint_count)
+    if (outcome->endpoint < p->endpoint_count[variant])
         recorder_add(
             &p->endpoints[variant][outcome->endpoint * OUTCOME_KIND_COUNT + outcome->kind]);
     if (variant == VARIANT_STABLE && p->judge.moving != 0)

@@ -53,31 +53,47 @@ static void make_groups(struct recorder_part *p)
     }
 }
 
-/* Limits of the policy, and of what follows stable (NULL: none are known). */
+/* The policy's own limits, and those that follow stable (NULL: none is known). Returns the criteria
+ * that have none. */
+static uint32_t find_limits(const struct judge *j, const struct moving_limits *moving,
+                            enum variant variant, int64_t *ret)
+{
+    uint32_t without = 0;
+
+    for (size_t i = 0; i < j->time_count; i++) {
+        size_t c = j->time[i].criterion;
+        ret[i] = j->time[i].limit_ns;
+        if ((j->moving >> c & 1) == 0)
+            continue;
+        if (moving != NULL)
+            ret[i] = variant == VARIANT_STABLE ? moving->stable_ns[c] : moving->canary_ns[c];
+        if (moving == NULL || ret[i] < 0) {
+            ret[i] = JUDGE_NO_LIMIT;
+            without |= UINT32_C(1) << c;
+        }
+    }
+    return without;
+}
+
 static void set_limits(struct recorder_part *p, const struct moving_limits *moving)
 {
     const struct judge *j = &p->judge;
-    int64_t limits[VARIANT_COUNT * (CRITERIA_MAX + 1)];
-    size_t count = j->time_count;
+    int64_t words[VARIANT_COUNT * (1 + (CRITERIA_MAX + 1) * STEP_WORDS + CRITERIA_MAX)];
+    size_t size = recorder_limits_size(j);
     uint32_t without = 0;
 
     for (size_t v = 0; v < VARIANT_COUNT; v++) {
-        int64_t *of = &limits[v * (count + 1)];
-        for (size_t i = 0; i < count; i++) {
-            size_t c = j->time[i].criterion;
-            of[i] = j->time[i].limit_ns;
-            if ((j->moving >> c & 1) == 0)
-                continue;
-            if (moving != NULL)
-                of[i] = v == VARIANT_STABLE ? moving->stable_ns[c] : moving->canary_ns[c];
-            if (moving == NULL || of[i] < 0) {
-                of[i] = JUDGE_NO_LIMIT;
-                without |= UINT32_C(1) << c;
-            }
-        }
-        of[count] = judge_lowest(j, of, j->plain);
+        int64_t limits[CRITERIA_MAX], *of = &words[v * size];
+        struct judge_step steps[CRITERIA_MAX + 1];
+        without |= find_limits(j, moving, (enum variant)v, limits);
+        judge_steps(j, limits, steps);
+        int64_t lowest_ns = steps[0].limit_ns;
+        of[0] = lowest_ns != JUDGE_NO_LIMIT ? lowest_ns / WHEEL_TICK_NS : -1;
+        memcpy(&of[1], steps, (j->plain_count + 1) * sizeof steps[0]);
+        memcpy(&of[1 + (j->plain_count + 1) * STEP_WORDS], limits,
+               j->time_count * sizeof limits[0]);
     }
-    cells_set_limits(p->cells, limits, without);
+    cells_set_limits(p->cells, words, without);
 }
 
 void recorder_part_limits(struct recorder_part *p)
@@ -117,7 +133,7 @@ static struct recorder_part *part_new(const struct recorder_shard *shard, uint32
     p->shard = shard;
     p->policy = policy;
     judge_init(&p->judge, &policy->analysis);
-    p->cells = cells_new(policy->analysis.criteria_count, p->judge.time_count + 1);
+    p->cells = cells_new(policy->analysis.criteria_count, recorder_limits_size(&p->judge));
     p->slot_ns = policy->analysis.slot_ns;
     p->warm_ups = &r->warm_ups[rollout];
     p->limits = r->limits[rollout];
@@ -131,6 +147,8 @@ static struct recorder_part *part_new(const struct recorder_shard *shard, uint32
         size_t endpoints = policy->versions[v].endpoint_count;
         p->endpoints[v] = xcalloc(endpoints + 1, OUTCOME_KIND_COUNT * sizeof(counter));
         p->warm[v] = xcalloc(endpoints + 1, sizeof(bool));
+        p->endpoint_count[v] = endpoints;
+        p->new_endpoints[v] = p->judge.times != 0 ? endpoints : 0;
     }
     return p;
 }

@@ -16,6 +16,29 @@
 #include "analysis/recorder.h"
 #include "analysis/snapshot.h"
 #include "analysis/value_ring.h"
+#include "base/clock.h"
+
+#define WHEEL_TICK_NS (100 * NS_PER_MS)
+
+/* What a cell keeps per variant, in words: in how many turns of the wheel a request can break the
+ * first limit at the earliest (-1: never); the steps; the limits (analysis/judge.h). */
+enum { STEP_WORDS = sizeof(struct judge_step) / sizeof(int64_t) };
+static inline size_t recorder_limits_size(const struct judge *j)
+{
+    return 1 + (j->plain_count + 1) * STEP_WORDS + j->time_count;
+}
+static inline int64_t recorder_turns(const int64_t *of_cell)
+{
+    return of_cell[0];
+}
+static inline const struct judge_step *recorder_steps(const int64_t *of_cell)
+{
+    return (const struct judge_step *)(const void *)&of_cell[1];
+}
+static inline const int64_t *recorder_time_limits(const struct judge *j, const int64_t *of_cell)
+{
+    return &of_cell[1 + (j->plain_count + 1) * STEP_WORDS];
+}
 
 enum {
     WHEEL_BUCKETS = 64,
@@ -47,7 +70,9 @@ struct recorder_part {
     uint64_t limits_seen;                 /* their sequence */
     int64_t slot, slot_start_ns, slot_ns; /* of the last dispatch */
     bool splits_latency;                  /* there is a HIST_OTHER_LATENCY */
-    bool *warm[VARIANT_COUNT];            /* endpoints that are no longer new */
+    size_t endpoint_count[VARIANT_COUNT];
+    size_t new_endpoints[VARIANT_COUNT]; /* that may still be; 0 without criteria of time */
+    bool *warm[VARIANT_COUNT];           /* the others */
     size_t group_count;
     struct moving_group *groups;
     struct value_ring *values; /* NULL: no criterion of shifts */

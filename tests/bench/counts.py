@@ -3,7 +3,8 @@
     python3 tests/bench/counts.py --bin build/release [--functions 25]
 
 The release build runs under callgrind as a user would run it: routing by host and path, a rollout at
-20 %, metrics, timeouts, request ids, the access log with 1 % of the requests, the controller's tick.
+20 % that is judged by the default criteria, metrics, timeouts, request ids, the access log with 1 % of
+the requests, the controller's tick. What is counted begins once the limits that follow stable are known.
 The worker's thread is what is counted per request; the other threads' work goes by time, not by
 requests, and is told on its own (`idle`).
 """
@@ -20,6 +21,7 @@ import socket
 import sys
 import tempfile
 import time
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
@@ -54,9 +56,17 @@ def write_files(folder, listeners):
         },
         "controller": {"admin": "127.0.0.1:0"},
     }
+    # Those of a policy that names none.
+    criteria = [
+        {"metric": "error_rate", "max": "1%"},
+        {"metric": "error_rate", "max_increase": "0.5%"},
+        {"metric": "latency", "quantile": ["50%", "90%", "99%"], "max_ratio": 1.3},
+        {"metric": "outcome", "is": ["4xx", "429"], "max_increase": "1%"},
+    ]
     both = {
         "stable": version("1.0.0", listeners[0]), "canary": version("2.0.0", listeners[1]),
         "steps": [{"weight": 20, "hold": "1h"}],
+        "analysis": {"criteria": criteria},
     }
     chat = {"rollout": "chat", **both,
             "match": {"hosts": ["api.example.com"], "paths": ["/v1/chat"]}}
@@ -68,16 +78,26 @@ def write_files(folder, listeners):
     return files
 
 
-def port_of(callgrind):
-    """The port that sluice says it listens on."""
+def logged(callgrind, pattern):
+    """The first group of `pattern` in what sluice logs."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         callgrind.check()
-        found = re.search(r"proxy\.listening address=127\.0\.0\.1:(\d+)", callgrind.log())
+        found = re.search(pattern, callgrind.log())
         if found:
-            return int(found[1])
+            return found[1]
         time.sleep(0.02)
     raise Failure(f"sluice does not listen\n{callgrind.log()}")
+
+
+def follows_stable(admin):
+    """Whether requests are held against each limit that follows stable."""
+    with urllib.request.urlopen(f"{admin}/v1/rollouts/chat", timeout=60) as answer:
+        criteria = json.load(answer)["criteria"]
+    relative = [c for c in criteria if c["metric"] == "latency"]
+    if len(relative) != 3:
+        raise Failure(f"the default criteria have changed: {criteria}")
+    return all(c["stable"]["requests"] > 0 for c in relative)
 
 
 def per(worker, others, units):
@@ -116,9 +136,12 @@ class Counted:
             files = write_files(self.folder, listeners)
             self.callgrind = Callgrind([self.sluice, "run", *files], self.folder, self.lines)
             stack.callback(self.callgrind.stop)
-            self.rounds = Rounds(port_of(self.callgrind), listeners, self.callgrind.process.pid,
+            port = logged(self.callgrind, r"proxy\.listening address=127\.0\.0\.1:(\d+)")
+            admin = logged(self.callgrind, r"admin\.listening url=(\S+)")
+            self.rounds = Rounds(int(port), listeners, self.callgrind.process.pid,
                                  WARM_CONNECTIONS)
             stack.callback(self.rounds.close)
+            self.await_limits(admin)
             self.callgrind.dump()
             self.rounds.plain("sdk", WARM_CONNECTIONS)
             threads = self.callgrind.dump()  # of these, the one that had work to do
@@ -128,6 +151,17 @@ class Counted:
 
     def __exit__(self, *_):
         self.stack.close()
+
+    def await_limits(self, admin):
+        """Requests until what relative criteria hold requests against is known: it is looked for
+        every ten seconds. They are those that are counted, so that as many are above a limit as
+        will be then."""
+        deadline = time.monotonic() + 60
+        while not follows_stable(admin):
+            if time.monotonic() > deadline:
+                raise Failure("sluice learns no limits from stable")
+            self.rounds.plain("plain", CONNECTIONS, SLICE)
+            time.sleep(0.5)
 
     def measured(self):
         """[the worker's profile, that of all the others] since the last time."""
