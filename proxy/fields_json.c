@@ -4,8 +4,6 @@
  */
 #include "proxy/fields_json.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -27,9 +25,6 @@ enum fields_at {
     AT_END,      /* nothing more is looked for */
 };
 
-static const uint64_t fnv_basis = UINT64_C(0xcbf29ce484222325);
-static const uint64_t fnv_prime = UINT64_C(0x100000001b3);
-
 void fields_json_start(struct fields_json *j, uint32_t slots)
 {
     j->found = ~slots;
@@ -37,7 +32,6 @@ void fields_json_start(struct fields_json *j, uint32_t slots)
     j->skip = 0;
     j->node = j->plan->root;
     j->at = AT_VALUE;
-    j->escape = 0;
 }
 
 bool fields_json_done(const struct fields_json *j)
@@ -84,192 +78,37 @@ static void found(struct fields_json *j, struct field_value value)
         j->values[__builtin_ctz(slots)] = value;
 }
 
-static uint64_t hash_bytes(uint64_t h, const char *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ (unsigned char)p[i]) * fnv_prime;
-    return h;
-}
-
-/* RFC 8259, 6. */
-static bool is_number(const char *p)
-{
-    p += *p == '-';
-    if (*p == '0')
-        p++;
-    else if (*p >= '1' && *p <= '9')
-        p += strspn(p, "0123456789");
-    else
-        return false;
-    if (*p == '.') {
-        size_t digits = strspn(p + 1, "0123456789");
-        if (digits == 0)
-            return false;
-        p += 1 + digits;
-    }
-    if (*p == 'e' || *p == 'E') {
-        p += p[1] == '+' || p[1] == '-' ? 2 : 1;
-        size_t digits = strspn(p, "0123456789");
-        if (digits == 0)
-            return false;
-        p += digits;
-    }
-    return *p == '\0';
-}
-
-/* Told from strings by the NUL before them. */
-static bool is_literal(struct str text, uint64_t *ret_category)
-{
-    static const struct str literals[] = {{"true", 4}, {"false", 5},    {"null", 4},
-                                          {"NaN", 3},  {"Infinity", 8}, {"-Infinity", 9}};
-
-    for (size_t i = 0; i < ARRAY_LEN(literals); i++) {
-        if (str_eq(text, literals[i])) {
-            *ret_category = hash_bytes(hash_bytes(fnv_basis, "", 1), text.ptr, text.len);
-            return true;
-        }
-    }
-    return false;
-}
-
 static void scalar_ended(struct fields_json *j)
 {
-    char text[FIELDS_NUMBER_MAX + 1];
     struct field_value value = {.kind = FIELD_MISSING};
 
-    if (j->text_len <= FIELDS_NUMBER_MAX) {
-        memcpy(text, j->text, j->text_len);
-        text[j->text_len] = '\0';
-        if (is_number(text)) {
-            value.number = strtod(text, NULL);
-            value.kind = isfinite(value.number) ? FIELD_NUMBER : FIELD_MISSING;
-        } else if (is_literal((struct str){text, j->text_len}, &value.category)) {
-            value.kind = FIELD_CATEGORY;
-        } else {
-            j->at = AT_END;
-            return;
-        }
+    if (j->scalar_len <= FIELDS_NUMBER_MAX &&
+        !fields_scalar((struct str){j->scalar, j->scalar_len}, &value)) {
+        j->at = AT_END;
+        return;
     }
     found(j, value);
     value_ended(j);
 }
 
-static void keep_text(struct fields_json *j, const char *p, size_t n)
+static void keep_scalar(struct fields_json *j, const char *p, size_t n)
 {
-    if (j->text_len > FIELDS_NUMBER_MAX)
+    if (j->scalar_len > FIELDS_NUMBER_MAX)
         return;
-    if (n > FIELDS_NUMBER_MAX - (size_t)j->text_len) {
-        j->text_len = FIELDS_NUMBER_MAX + 1;
-        return;
-    }
-    memcpy(j->text + j->text_len, p, n);
-    j->text_len = (uint8_t)(j->text_len + n);
-}
-
-/* --- strings --- */
-
-static void emit(struct fields_json *j, const char *p, size_t n)
-{
-    if (j->at == IN_STRING) {
-        j->hash = hash_bytes(j->hash, p, n);
-    } else if (j->key_len > j->plan->key_max || n > j->plan->key_max - j->key_len) {
-        j->key_len = j->plan->key_max + 1;
-    } else {
-        memcpy(j->key + j->key_len, p, n);
-        j->key_len += n;
-    }
-}
-
-static void emit_character(struct fields_json *j, uint32_t c)
-{
-    char utf8[4];
-    size_t n = 0;
-
-    if (c < 0x80) {
-        utf8[n++] = (char)c;
-    } else if (c < 0x800) {
-        utf8[n++] = (char)(0xc0 | c >> 6);
-        utf8[n++] = (char)(0x80 | (c & 0x3f));
-    } else if (c < 0x10000) {
-        utf8[n++] = (char)(0xe0 | c >> 12);
-        utf8[n++] = (char)(0x80 | (c >> 6 & 0x3f));
-        utf8[n++] = (char)(0x80 | (c & 0x3f));
-    } else {
-        utf8[n++] = (char)(0xf0 | c >> 18);
-        utf8[n++] = (char)(0x80 | (c >> 12 & 0x3f));
-        utf8[n++] = (char)(0x80 | (c >> 6 & 0x3f));
-        utf8[n++] = (char)(0x80 | (c & 0x3f));
-    }
-    emit(j, utf8, n);
-}
-
-/* Half a pair that stays alone is no character, but it is told from others. */
-static void flush_high(struct fields_json *j)
-{
-    if (j->high != 0)
-        emit_character(j, j->high);
-    j->high = 0;
-}
-
-static void unit_ended(struct fields_json *j)
-{
-    uint32_t unit = j->unit;
-
-    j->escape = 0;
-    if (j->high != 0 && unit >= 0xdc00 && unit < 0xe000) {
-        emit_character(j, 0x10000 + ((uint32_t)(j->high - 0xd800) << 10) + (unit - 0xdc00));
-        j->high = 0;
+    if (n > FIELDS_NUMBER_MAX - (size_t)j->scalar_len) {
+        j->scalar_len = FIELDS_NUMBER_MAX + 1;
         return;
     }
-    flush_high(j);
-    if (unit >= 0xd800 && unit < 0xdc00)
-        j->high = (uint16_t)unit;
-    else
-        emit_character(j, unit);
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* One byte behind a backslash. False: it is no escape. */
-static bool escaped_byte(struct fields_json *j, char c)
-{
-    static const char names[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
-
-    if (j->escape == 1) {
-        if (c == 'u') {
-            j->escape = 2;
-            j->unit = 0;
-            return true;
-        }
-        const char *name = c == '\0' ? NULL : strchr(names, c);
-        if (name == NULL)
-            return false;
-        flush_high(j);
-        emit(j, &meant[name - names], 1);
-        j->escape = 0;
-        return true;
-    }
-    int digit = hex_digit(c);
-    if (digit < 0)
-        return false;
-    j->unit = (uint16_t)(j->unit << 4 | digit);
-    if (++j->escape == 6)
-        unit_ended(j);
-    return true;
+    memcpy(j->scalar + j->scalar_len, p, n);
+    j->scalar_len = (uint8_t)(j->scalar_len + n);
 }
 
 static void key_ended(struct fields_json *j)
 {
     const struct fields_node *child = level(j)->node->child;
-    struct str key = {j->key, j->key_len};
+    struct str key = {j->key, j->string.len};
 
-    if (key.len > j->plan->key_max)
+    if (key.len > j->string.max)
         child = NULL;
     while (child != NULL && !str_eq(child->token, key))
         child = child->next;
@@ -277,56 +116,26 @@ static void key_ended(struct fields_json *j)
     j->at = AT_COLON;
 }
 
-static void string_ended(struct fields_json *j)
-{
-    flush_high(j);
-    if (j->at == IN_KEY) {
-        key_ended(j);
-        return;
-    }
-    found(j, (struct field_value){.kind = FIELD_CATEGORY, .category = j->hash});
-    value_ended(j);
-}
-
-static void string_start(struct fields_json *j, enum fields_at at)
-{
-    j->at = (uint8_t)at;
-    j->escape = 0;
-    j->high = 0;
-    j->key_len = 0;
-    j->hash = fnv_basis;
-}
-
 /* A key, or a string that is a value. */
 static const char *string_bytes(struct fields_json *j, const char *p, const char *end)
 {
-    while (p < end) {
-        if (j->escape != 0) {
-            if (!escaped_byte(j, *p++)) {
-                j->at = AT_END;
-                return p;
-            }
-            continue;
+    const char *stop;
+
+    switch (fields_text_bytes(&j->string, p, end, &stop)) {
+    case TEXT_MORE:
+        break;
+    case TEXT_BROKEN:
+        j->at = AT_END;
+        break;
+    case TEXT_END:
+        if (j->at == IN_KEY) {
+            key_ended(j);
+        } else {
+            found(j, (struct field_value){.kind = FIELD_CATEGORY, .category = j->string.hash});
+            value_ended(j);
         }
-        const char *stop = observe_text_end(p, end);
-        if (stop > p) {
-            flush_high(j);
-            emit(j, p, (size_t)(stop - p));
-        }
-        if (stop == end)
-            return end;
-        p = stop + 1;
-        if (*stop == '"') {
-            string_ended(j);
-            return p;
-        }
-        if (*stop != '\\') { /* a control byte */
-            j->at = AT_END;
-            return p;
-        }
-        j->escape = 1;
     }
-    return p;
+    return stop;
 }
 
 /* --- what is passed by --- */
@@ -334,8 +143,8 @@ static const char *string_bytes(struct fields_json *j, const char *p, const char
 static const char *pass_string(struct fields_json *j, const char *p, const char *end)
 {
     while (p < end) {
-        if (j->escape != 0) {
-            j->escape = 0;
+        if (j->escaped) {
+            j->escaped = false;
             p++;
             continue;
         }
@@ -344,7 +153,7 @@ static const char *pass_string(struct fields_json *j, const char *p, const char 
             return end;
         char c = *p++;
         if (c == '\\') {
-            j->escape = 1;
+            j->escaped = true;
         } else if (c == '"') {
             if (j->skip > 0)
                 j->at = PASS;
@@ -388,7 +197,7 @@ static const char *pass(struct fields_json *j, const char *p, const char *end)
     char c = *p++;
     if (c == '"') {
         j->at = PASS_STRING;
-        j->escape = 0;
+        j->escaped = false;
     } else if ((c | 0x20) == '{') {
         if (++j->skip == UINT32_MAX)
             j->at = AT_END;
@@ -426,11 +235,13 @@ static void value(struct fields_json *j, char c)
     if (c == '{' || c == '[') {
         open_level(j, c == '{');
     } else if (c == '"') {
-        string_start(j, here ? IN_STRING : PASS_STRING);
+        j->at = here ? IN_STRING : PASS_STRING;
+        j->escaped = false;
+        fields_text_start(&j->string, NULL, 0);
     } else if (observe_is_scalar(c)) {
         j->at = here ? IN_SCALAR : PASS_SCALAR;
-        j->text_len = 0;
-        keep_text(j, &c, 1);
+        j->scalar_len = 0;
+        keep_scalar(j, &c, 1);
     } else {
         j->at = AT_END;
     }
@@ -490,10 +301,8 @@ static void structure(struct fields_json *j, char c)
         }
         /* fall through */
     case AT_KEY:
-        if (c == '"')
-            string_start(j, IN_KEY);
-        else
-            j->at = AT_END;
+        j->at = c == '"' ? IN_KEY : AT_END;
+        fields_text_start(&j->string, j->key, j->plan->key_max);
         return;
     case AT_COLON:
         j->at = c == ':' ? AT_VALUE : AT_END;
@@ -511,7 +320,7 @@ static const char *scalar_bytes(struct fields_json *j, const char *p, const char
     const char *stop = observe_scalar_end(p, end);
 
     if (j->at == IN_SCALAR)
-        keep_text(j, p, (size_t)(stop - p));
+        keep_scalar(j, p, (size_t)(stop - p));
     if (stop < end && j->at == IN_SCALAR)
         scalar_ended(j);
     else if (stop < end)

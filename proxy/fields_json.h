@@ -13,22 +13,7 @@
 #include <stdint.h>
 
 #include "proxy/fields_plan.h"
-
-enum { FIELDS_NUMBER_MAX = 128 }; /* bytes; a longer number is no value */
-
-enum field_kind {
-    FIELD_MISSING,  /* not there, an object or array, or a number beyond what a double holds */
-    FIELD_NUMBER,   /* as strtod reads it */
-    FIELD_CATEGORY, /* a string, true, false, null, NaN, Infinity or -Infinity */
-};
-
-struct field_value {
-    enum field_kind kind;
-    union {
-        double number;
-        uint64_t category; /* a hash of the string as it is without escapes */
-    };
-};
+#include "proxy/fields_text.h"
 
 struct fields_level {
     const struct fields_node *node;
@@ -44,16 +29,12 @@ struct fields_json {
     uint32_t found;              /* slots for which nothing more is looked for in this text */
     uint32_t skip;               /* brackets open of what no pointer leads into */
     uint16_t depth;
-    uint8_t at;                     /* enum fields_at */
+    uint8_t at;   /* enum fields_at */
+    bool escaped; /* in a string that is passed by: the byte before was a backslash */
     const struct fields_node *node; /* of the value that comes or is under way; NULL: none */
-    /* The string under way. */
-    size_t key_len; /* over plan->key_max: it is none of ours */
-    uint64_t hash;
-    uint8_t escape;   /* 0: none; 1: behind a backslash; else behind \u and escape - 2 digits */
-    uint16_t unit;    /* of \u */
-    uint16_t high;    /* the first half of a surrogate pair; 0: none */
-    uint8_t text_len; /* over FIELDS_NUMBER_MAX: too long */
-    char text[FIELDS_NUMBER_MAX];
+    struct fields_text string;      /* under way */
+    uint8_t scalar_len;             /* over FIELDS_NUMBER_MAX: too long */
+    char scalar[FIELDS_NUMBER_MAX];
 };
 
 /* Before each text. `slots`: those that are wanted of it; a value that is found replaces what
