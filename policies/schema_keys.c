@@ -540,8 +540,9 @@ static const struct schema_row policy_rows[] = {
      .type = SCHEMA_BOOL,
      .misnomers = "streaming|streams",
      .example = "stream: true",
-     .doc = "Only answers that are event streams, or only those that are not. A request that was "
-            "never answered counts either way."},
+     .doc =
+         "Only answers that are event streams, or only those that are not. A request that failed "
+         "counts as what it asked for; what does not say it counts either way (streams.md)."},
     {.path = "analysis.criteria.on_fail",
      .type = SCHEMA_CHOICE,
      .choices = "rollback|pause|report",
