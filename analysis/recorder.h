@@ -32,7 +32,8 @@
  *
  * A client_abort is no sample of anything but client_abort_rate, except that one above a limit of
  * time was kept waiting too long. Criteria with `where` take the requests that it names; an attempt
- * that never answered counts for either setting of `where.stream`.
+ * that never answered counts for either setting of `where.stream`, unless its request said what it
+ * wants.
  *
  * In flight: an attempt above a limit of latency, or of the first token, is bad from that moment.
  * A criterion of one kind of answer (a first token; where.stream) waits until the kind is known:
