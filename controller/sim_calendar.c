@@ -29,23 +29,19 @@ void sim_calendar_init(struct sim_calendar *c, const struct sim_plan *plan)
     size_t cells = power_of_two(slots + EPOCHS_IN_FLIGHT);
 
     memset(c, 0, sizeof(*c));
-    c->criteria = plan->policy.analysis.criteria_count;
-    c->alarm_mask = plan->alarm_mask;
+    c->plan = plan;
     c->buckets = xcalloc(buckets, sizeof(*c->buckets));
     c->bucket_mask = buckets - 1;
     c->cells = xcalloc(cells, sizeof(*c->cells));
     c->cell_mask = cells - 1;
-    for (int m = 0; m < SIM_TIME_METRICS; m++)
-        if (plan->wants_histogram[m])
-            c->histograms[m] = xcalloc(1, sizeof(*c->histograms[m]));
+    c->histograms = xcalloc(plan->group_count + 1, sizeof(*c->histograms));
 }
 
 void sim_calendar_deinit(struct sim_calendar *c)
 {
     for (size_t i = 0; i <= c->bucket_mask; i++)
         free(c->buckets[i].events);
-    for (int m = 0; m < SIM_TIME_METRICS; m++)
-        free(c->histograms[m]);
+    free(c->histograms);
     free(c->buckets);
     free(c->cells);
     memset(c, 0, sizeof(*c));
@@ -55,13 +51,31 @@ void sim_calendar_reset(struct sim_calendar *c)
 {
     for (size_t i = 0; i <= c->bucket_mask; i++)
         c->buckets[i].count = 0;
-    for (int m = 0; m < SIM_TIME_METRICS; m++)
-        if (c->histograms[m] != NULL)
-            memset(c->histograms[m], 0, sizeof(*c->histograms[m]));
+    memset(c->histograms, 0, c->plan->group_count * sizeof(*c->histograms));
     c->cell_count = c->dirty_from = 0;
     c->alarms = 0;
     memset(c->settled, 0, sizeof(c->settled));
     memset(c->errors, 0, sizeof(c->errors));
+}
+
+static void set_limits(const struct judge *j, const struct moving_limits *moving,
+                       struct sim_cell *cell)
+{
+    for (size_t i = 0; i < j->time_count; i++) {
+        size_t c = j->time[i].criterion;
+        for (int v = 0; v < VARIANT_COUNT; v++)
+            cell->limits[v][i] = j->time[i].limit_ns;
+        if ((j->moving >> c & 1) == 0)
+            continue;
+        if (moving == NULL || moving->stable_ns[c] < 0 || moving->canary_ns[c] < 0) {
+            cell->without |= UINT32_C(1) << c;
+            continue;
+        }
+        cell->limits[VARIANT_STABLE][i] = moving->stable_ns[c];
+        cell->limits[VARIANT_CANARY][i] = moving->canary_ns[c];
+    }
+    for (int v = 0; v < VARIANT_COUNT; v++)
+        cell->limits[v][j->time_count] = judge_lowest(j, cell->limits[v], j->plain);
 }
 
 struct sim_cell *sim_calendar_open(struct sim_calendar *c, uint32_t epoch, int64_t slot,
@@ -76,8 +90,7 @@ struct sim_cell *sim_calendar_open(struct sim_calendar *c, uint32_t epoch, int64
     memset(cell, 0, sizeof(*cell));
     cell->epoch = epoch;
     cell->slot = slot;
-    if (limits != NULL)
-        cell->limits = *limits;
+    set_limits(&c->plan->judge, limits, cell);
     c->cell_count++;
     return cell;
 }
@@ -123,11 +136,14 @@ static void add_masks(struct slot_counts *to, const struct sim_event *e)
 
 static void add_times(struct sim_calendar *c, const struct sim_event *e)
 {
-    for (int m = 0; m < SIM_TIME_METRICS; m++)
-        if (e->buckets[m] != SIM_NO_BUCKET && c->histograms[m] != NULL) {
-            c->histograms[m]->counts[e->buckets[m]]++;
-            c->histograms[m]->total++;
-        }
+    for (uint32_t left = e->groups; left != 0; left &= left - 1) {
+        size_t g = (size_t)__builtin_ctz(left);
+        uint16_t bucket = e->buckets[c->plan->groups[g].metric - METRIC_LATENCY];
+        if (bucket == SIM_NO_BUCKET)
+            continue;
+        c->histograms[g].counts[bucket]++;
+        c->histograms[g].total++;
+    }
 }
 
 void sim_calendar_pass(struct sim_calendar *c, int64_t tick)
@@ -141,7 +157,7 @@ void sim_calendar_pass(struct sim_calendar *c, int64_t tick)
         if ((e->bad | e->excluded | e->flags >> SIM_EVENT_OVERDUE) != 0)
             add_masks(to, e);
         if (v == VARIANT_CANARY &&
-            ((e->bad & c->alarm_mask) != 0 || (e->flags & SIM_EVENT_ERROR) != 0))
+            ((e->bad & c->plan->judge.rare) != 0 || (e->flags & SIM_EVENT_ERROR) != 0))
             c->alarms++;
         if ((e->flags & SIM_EVENT_SETTLES) == 0)
             continue;
@@ -149,8 +165,8 @@ void sim_calendar_pass(struct sim_calendar *c, int64_t tick)
         to->errors += (e->flags & SIM_EVENT_ERROR) != 0;
         to->excused += (e->flags & SIM_EVENT_EXCUSED) != 0;
         c->settled[v]++;
-        c->errors[v] += (e->flags & SIM_EVENT_ERROR_OF_POLICY) != 0;
-        if (v == VARIANT_STABLE)
+        c->errors[v] += (e->flags & SIM_EVENT_ERROR) != 0;
+        if (e->groups != 0)
             add_times(c, e);
     }
     b->count = 0;
@@ -180,6 +196,9 @@ void sim_calendar_take(struct sim_calendar *c, struct observation *o)
             continue;
         struct slot_delta *delta = observation_at(o, cell->epoch, cell->slot);
         memcpy(delta->variants, cell->counts, sizeof(cell->counts));
+        for (uint32_t left = cell->without; left != 0; left &= left - 1)
+            for (int v = 0; v < VARIANT_COUNT; v++)
+                delta->variants[v].excluded[__builtin_ctz(left)] = cell->counts[v].dispatched;
         memset(cell->counts, 0, sizeof(cell->counts));
         cell->dirty = false;
     }

@@ -22,7 +22,6 @@ enum {
     SIM_EVENT_SETTLES = 2,
     SIM_EVENT_ERROR = 4,
     SIM_EVENT_EXCUSED = 8,
-    SIM_EVENT_ERROR_OF_POLICY = 16, /* count_as_error */
     SIM_EVENT_OVERDUE = 8, /* shift of the mask of criteria it was overdue for, in `flags` */
     SIM_NO_BUCKET = UINT16_MAX,
 };
@@ -33,14 +32,16 @@ struct sim_event {
     uint32_t bad; /* newly; and, unless it settles, overdue from now on */
     uint32_t excluded;
     uint32_t flags;
-    uint16_t buckets[SIM_TIME_METRICS]; /* of stable's times in histograms; SIM_NO_BUCKET: none */
+    uint16_t groups; /* histograms that its times belong into, a bit each; of stable's alone */
+    uint16_t buckets[SIM_TIME_METRICS]; /* SIM_NO_BUCKET: it has no such time */
 };
 
 struct sim_cell {
     uint32_t epoch;
     int64_t slot;
     bool dirty;
-    struct moving_limits limits; /* when it was opened */
+    uint32_t without;                                /* criteria that have no limit here */
+    int64_t limits[VARIANT_COUNT][CRITERIA_MAX + 1]; /* as for judge_end */
     struct slot_counts counts[VARIANT_COUNT];
 };
 
@@ -50,7 +51,7 @@ struct sim_bucket {
 };
 
 struct sim_calendar {
-    size_t criteria;
+    const struct sim_plan *plan;
     struct sim_bucket *buckets; /* circular, by tick */
     size_t bucket_mask;
     struct sim_cell *cells; /* circular, by number */
@@ -60,18 +61,19 @@ struct sim_calendar {
     uint32_t alarm_mask; /* from the plan */
     uint64_t alarms;     /* canary requests known bad, for an error or a criterion of the mask */
     uint64_t settled[VARIANT_COUNT], errors[VARIANT_COUNT]; /* since the start */
-    struct histogram_view *histograms[SIM_TIME_METRICS];    /* stable's; NULL: not wanted */
+    struct histogram_view *histograms; /* stable's times, by group of the plan */
 };
 
 void sim_calendar_init(struct sim_calendar *, const struct sim_plan *);
 void sim_calendar_deinit(struct sim_calendar *);
 void sim_calendar_reset(struct sim_calendar *); /* for another rollout; keeps the memory */
 
-/* The cell for requests dispatched now; opens it, with `limits`, when it is not the newest. */
 static inline struct sim_cell *sim_calendar_cell(const struct sim_calendar *c, uint32_t number)
 {
     return &c->cells[number & c->cell_mask];
 }
+/* The cell for requests dispatched now; opens it when it is not the newest. limits NULL: no
+ * criterion follows stable. */
 struct sim_cell *sim_calendar_open(struct sim_calendar *, uint32_t epoch, int64_t slot,
                                    const struct moving_limits *limits);
 /* So many requests were dispatched, in the newest cell. */

@@ -116,73 +116,21 @@ static double longest_ns(const struct sim_plan *plan)
 
 /* --- criteria --------------------------------------------------------------------------------- */
 
-static uint32_t stream_kinds(enum criterion_metric metric)
-{
-    switch (metric) {
-    case METRIC_STREAM_TRUNCATION_RATE:
-        return outcome_bit(OUTCOME_TRUNCATED);
-    case METRIC_STREAM_STALL_RATE:
-        return outcome_bit(OUTCOME_STALLED);
-    case METRIC_STREAM_EMPTY_RATE:
-        return outcome_bit(OUTCOME_EMPTY);
-    case METRIC_STREAM_ERROR_RATE:
-        return outcome_bit(OUTCOME_STREAM_ERROR);
-    default:
-        return 0;
-    }
-}
-
-static bool belongs(const struct policy_criterion *c, enum outcome_stream stream)
-{
-    if (c->where.stream == WHERE_ANY || stream == STREAM_UNKNOWN)
-        return true;
-    return (c->where.stream == WHERE_STREAM) == (stream == STREAM_YES);
-}
-
-static void mark(const struct sim_plan *plan, const struct policy_criterion *c,
-                 enum outcome_kind kind, enum outcome_stream stream, bool *ret_bad,
-                 bool *ret_excluded)
-{
-    uint32_t kinds = c->metric == METRIC_OUTCOME      ? c->kinds
-                     : c->metric == METRIC_ERROR_RATE ? plan->policy.analysis.error_kinds
-                                                      : stream_kinds(c->metric);
-    bool of_streams = stream_kinds(c->metric) != 0;
-
-    *ret_bad = *ret_excluded = false;
-    if (!belongs(c, stream) || (of_streams && stream != STREAM_YES))
-        *ret_excluded = true;
-    else if (c->metric == METRIC_CLIENT_ABORT_RATE)
-        *ret_bad = kind == OUTCOME_CLIENT_ABORT;
-    else if (kind == OUTCOME_CLIENT_ABORT)
-        *ret_excluded = true;
-    else
-        *ret_bad = (kinds & outcome_bit(kind)) != 0;
-}
-
-/* A bad request is worth a look at once where few are bad; of a median half of them are. */
-#define ALARM_SHARE 0.05
-
-static void make_marks(struct sim_plan *plan)
+static void make_groups(struct sim_plan *plan)
 {
     const struct policy_analysis *a = &plan->policy.analysis;
 
     for (size_t i = 0; i < a->criteria_count; i++) {
         const struct policy_criterion *c = &a->criteria[i];
-        uint32_t bit = UINT32_C(1) << i;
-        if (criterion_is_time(c)) {
-            plan->time_mask |= bit;
-            if (criterion_follows_stable(c))
-                plan->wants_histogram[c->metric - METRIC_LATENCY] = true;
-        }
-        if (!criterion_is_time(c) || 1 - c->quantile <= ALARM_SHARE + 1e-9)
-            plan->alarm_mask |= bit;
-        for (int k = 0; !criterion_is_time(c) && k < OUTCOME_KIND_COUNT; k++)
-            for (int s = STREAM_UNKNOWN; s <= STREAM_YES; s++) {
-                bool bad, excluded;
-                mark(plan, c, (enum outcome_kind)k, (enum outcome_stream)s, &bad, &excluded);
-                plan->marks[k][s].bad |= bad ? bit : 0;
-                plan->marks[k][s].excluded |= excluded ? bit : 0;
-            }
+        size_t g = 0;
+        if (!criterion_follows_stable(c))
+            continue;
+        while (g < plan->group_count &&
+               (plan->groups[g].metric != c->metric || plan->groups[g].stream != c->where.stream))
+            g++;
+        plan->groups[g] = (struct sim_group){c->metric, c->where.stream};
+        plan->group_count = g == plan->group_count ? g + 1 : plan->group_count;
+        plan->group_of[i] = (uint8_t)g;
     }
 }
 
@@ -229,7 +177,8 @@ struct sim_plan *sim_plan_new(const struct policy *policy, const struct sim_spec
     for (int v = 0; v < VARIANT_COUNT; v++)
         make_answers(&spec->variants[v], policy, &plan->answers[v]);
     plan->answer_max_ns = longest_ns(plan);
-    make_marks(plan);
+    judge_init(&plan->judge, &plan->policy.analysis);
+    make_groups(plan);
     make_poisson(plan);
     return plan;
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "analysis/judge.h"
 #include "analysis/outcome.h"
 #include "controller/sim_spec.h"
 #include "policies/policy.h"
@@ -48,19 +49,20 @@ struct sim_answers {
     enum outcome_kind failure_kind;
 };
 
-/* What an ended request means for the criteria on shares. */
-struct sim_marks {
-    uint32_t bad, excluded;
+/* Criteria that follow the same times of stable. */
+struct sim_group {
+    enum criterion_metric metric;
+    enum where_stream stream;
 };
 
 struct sim_plan {
     struct policy policy; /* a shallow copy: the one given outlives the plan */
     struct sim_spec spec;
-    struct sim_answers answers[VARIANT_COUNT];     /* the canary's hold from the onset on */
-    struct sim_marks marks[OUTCOME_KIND_COUNT][3]; /* by outcome_stream */
-    uint32_t time_mask;                            /* criteria on times */
-    uint32_t alarm_mask; /* criteria of which a bad request is looked at at once */
-    bool wants_histogram[SIM_TIME_METRICS];
+    struct sim_answers answers[VARIANT_COUNT]; /* the canary's hold from the onset on */
+    struct judge judge;
+    struct sim_group groups[CRITERIA_MAX];
+    size_t group_count;
+    uint8_t group_of[CRITERIA_MAX];     /* by criterion */
     double answer_max_ns;               /* none takes longer */
     uint32_t *poisson;                  /* cumulated, of 2^32: requests in a tick */
     size_t poisson_from, poisson_count; /* the first is poisson_from requests */

@@ -64,18 +64,6 @@ void sim_traffic_begin(struct sim_traffic *t, const struct sim_plan *plan,
 
 /* --- one request ------------------------------------------------------------------------------ */
 
-struct request {
-    enum variant variant;
-    enum outcome_kind kind;
-    enum outcome_stream stream;
-    double end_ns;                  /* when it ends, since its dispatch */
-    bool sent;                      /* the backend had it */
-    double times[SIM_TIME_METRICS]; /* ns; -1: it has none. Latency: when known, end_ns */
-    double head_ns;                 /* when its kind of answer is known; -1: never */
-    double offset;                  /* of its dispatch within the tick, in ticks */
-    bool warm_up;
-};
-
 static uint64_t mix(uint64_t x)
 {
     x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -93,7 +81,7 @@ static enum outcome_kind kind_of(const struct sim_answers *a, uint32_t random)
 }
 
 /* What ends badly: how long that takes, and how much of an answer there was. */
-static void spoil(const struct sim_traffic *t, const struct sim_answers *a, struct request *r)
+static void spoil(const struct sim_traffic *t, const struct sim_answers *a, struct sim_request *r)
 {
     const struct policy_upstream *up = &t->plan->policy.upstream;
     bool answered = false; /* a part of an answer came */
@@ -136,7 +124,7 @@ static void spoil(const struct sim_traffic *t, const struct sim_answers *a, stru
 }
 
 static void stream_times(const struct sim_answers *a, uint64_t random, double swing,
-                         struct request *r)
+                         struct sim_request *r)
 {
     for (int m = 1; m < SIM_TIME_METRICS; m++)
         if (a->has_time[m] && r->stream == STREAM_YES && r->kind != OUTCOME_EMPTY) {
@@ -147,122 +135,107 @@ static void stream_times(const struct sim_answers *a, uint64_t random, double sw
         r->head_ns = r->times[1];
 }
 
-/* Whether the request's answer, or the lack of one, is a sample of the criterion at all. */
-static bool belongs(const struct policy_criterion *c, const struct request *r)
+static int64_t ns_of(double ns)
 {
-    if (r->stream == STREAM_UNKNOWN)
-        return true;
-    if (c->where.stream != WHERE_ANY &&
-        (c->where.stream == WHERE_STREAM) != (r->stream == STREAM_YES))
-        return false;
-    return c->metric == METRIC_LATENCY || r->stream == STREAM_YES;
+    return ns < 0 ? -1 : (int64_t)ns;
 }
 
-enum mark { MARK_OK, MARK_BAD, MARK_EXCLUDED };
-
-static enum mark judge(const struct policy_criterion *c, const struct request *r, double limit_ns)
+void sim_request_outcome(const struct sim_request *r, struct outcome *ret)
 {
-    double time_ns = r->times[c->metric - METRIC_LATENCY];
+    bool late = r->kind == OUTCOME_STALLED || r->kind == OUTCOME_OK;
 
-    if (r->warm_up || limit_ns < 0 || !belongs(c, r))
-        return MARK_EXCLUDED;
-    if (time_ns > limit_ns)
-        return MARK_BAD;
-    if (c->metric == METRIC_LATENCY) {
-        if (r->kind == OUTCOME_TIMEOUT || r->kind == OUTCOME_STALLED)
-            return MARK_BAD;
-        return r->kind == OUTCOME_OK ? MARK_OK : MARK_EXCLUDED;
-    }
-    if (r->kind == OUTCOME_TIMEOUT && time_ns < 0)
-        return MARK_BAD;
-    if (r->kind == OUTCOME_STALLED && (c->metric != METRIC_TIME_TO_FIRST_TOKEN || time_ns < 0))
-        return MARK_BAD;
-    if (c->metric == METRIC_TIME_TO_FIRST_TOKEN && time_ns < 0 && r->sent && r->end_ns > limit_ns)
-        return MARK_BAD;
-    return r->kind == OUTCOME_OK && time_ns >= 0 ? MARK_OK : MARK_EXCLUDED;
+    *ret =
+        (struct outcome){.kind = r->kind,
+                         .latency_ns = late || r->kind == OUTCOME_TIMEOUT ? ns_of(r->times[0]) : -1,
+                         .first_byte_ns = ns_of(r->head_ns),
+                         .first_token_ns = ns_of(r->times[1]),
+                         .longest_gap_ns = ns_of(r->times[2]),
+                         .per_token_ns = ns_of(r->times[3]),
+                         .connect_ns = -1,
+                         .queue_ns = -1,
+                         .response_bytes = -1,
+                         .tokens = -1,
+                         .stream = r->stream};
 }
 
-/* When a request that is above a limit is known to be, since its dispatch. */
-static double known_ns(const struct policy_criterion *c, const struct request *r, double limit_ns)
-{
-    bool latency = c->metric == METRIC_LATENCY;
-
-    if (latency && c->where.stream == WHERE_ANY)
-        return r->sent ? limit_ns : r->end_ns;
-    if ((latency || c->metric == METRIC_TIME_TO_FIRST_TOKEN) && r->head_ns >= 0)
-        return fmax(limit_ns, r->head_ns);
-    return r->end_ns;
-}
-
-static int64_t ticks_after(const struct request *r, double ns)
+static int64_t ticks_after(const struct sim_request *r, double ns)
 {
     int64_t n = (int64_t)(r->offset + ns * (1 / (double)SIM_TICK_NS)) + 1;
 
     return n < 1 ? 1 : n;
 }
 
-/* Judges the criteria of time, and has those that are above a limit in flight reported then. */
-static void judge_times(struct sim_traffic *t, const struct request *r, int64_t tick, int64_t ends,
-                        struct sim_event *end)
+/* Those of the bad marks that are known before the end are reported then: a limit of latency when
+ * it is passed, one of a kind of answer not before the kind is known. */
+static void report_overdue(struct sim_traffic *t, const struct sim_request *r, int64_t tick,
+                           int64_t ends, const int64_t *limits, struct sim_event *end)
 {
-    const struct policy_criterion *criteria = t->plan->policy.analysis.criteria;
-    const struct sim_cell *cell = sim_calendar_cell(t->calendar, end->cell);
-    bool canary = r->variant == VARIANT_CANARY;
+    const struct judge *j = &t->plan->judge;
 
-    for (uint32_t left = t->plan->time_mask; left != 0; left &= left - 1) {
-        size_t i = (size_t)__builtin_ctz(left);
-        const struct policy_criterion *c = &criteria[i];
-        int64_t ns = !criterion_follows_stable(c) ? c->limit_ns
-                     : canary                     ? cell->limits.canary_ns[i]
-                                                  : cell->limits.stable_ns[i];
-        enum mark mark = judge(c, r, (double)ns);
-        if (mark == MARK_EXCLUDED)
-            end->excluded |= UINT32_C(1) << i;
-        if (mark != MARK_BAD)
+    for (size_t i = 0; i < j->time_count; i++) {
+        uint32_t bit = UINT32_C(1) << j->time[i].criterion;
+        double known_ns = (double)limits[i];
+        if ((end->bad & j->in_flight & bit) == 0 || !r->sent)
             continue;
-        int64_t known = tick + ticks_after(r, known_ns(c, r, (double)ns));
-        if (known >= ends) {
-            end->bad |= UINT32_C(1) << i;
+        if ((j->by_answer & bit) != 0)
+            known_ns = r->head_ns < 0 ? r->end_ns : fmax(known_ns, r->head_ns);
+        if (known_ns >= r->end_ns)
             continue;
-        }
+        int64_t known = tick + ticks_after(r, known_ns);
+        if (known >= ends)
+            continue;
         *sim_calendar_at(t->calendar, known) = (struct sim_event){
-            .cell = end->cell, .bad = UINT32_C(1) << i, .flags = canary ? SIM_EVENT_CANARY : 0};
-        end->flags |= UINT32_C(1) << i << SIM_EVENT_OVERDUE;
+            .cell = end->cell, .bad = bit, .flags = end->flags & SIM_EVENT_CANARY};
+        end->bad &= ~bit;
+        end->flags |= bit << SIM_EVENT_OVERDUE;
     }
 }
 
-static void bucket_times(const struct sim_traffic *t, const struct request *r,
-                         struct sim_event *end)
-{
-    for (int m = 0; m < SIM_TIME_METRICS; m++)
-        end->buckets[m] =
-            t->calendar->histograms[m] != NULL && r->kind == OUTCOME_OK && r->times[m] >= 0
-                ? (uint16_t)histogram_bucket((uint64_t)(r->times[m] / 1000))
-                : (uint16_t)SIM_NO_BUCKET;
-}
-
-static void record(struct sim_traffic *t, const struct request *r, int64_t tick)
+static void keep_times(const struct sim_traffic *t, const struct sim_request *r,
+                       struct sim_event *end)
 {
     const struct sim_plan *plan = t->plan;
-    const struct sim_marks *marks = &plan->marks[r->kind][r->stream];
-    int64_t ends = tick + ticks_after(r, r->end_ns);
-    uint32_t kind = outcome_bit(r->kind);
-    struct sim_event end = {.cell = t->calendar->cell_count - 1,
-                            .bad = marks->bad,
-                            .excluded = marks->excluded,
-                            .flags = SIM_EVENT_SETTLES};
 
+    if (r->kind != OUTCOME_OK && r->kind != OUTCOME_TIMEOUT && r->kind != OUTCOME_STALLED)
+        return;
+    for (size_t g = 0; g < plan->group_count; g++) {
+        enum where_stream stream = plan->groups[g].stream;
+        bool other = (stream == WHERE_STREAM && r->stream == STREAM_NO) ||
+                     (stream == WHERE_NO_STREAM && r->stream == STREAM_YES);
+        end->groups |= other ? 0 : (uint16_t)(1u << g);
+    }
+    for (int m = 0; m < SIM_TIME_METRICS; m++)
+        end->buckets[m] = r->times[m] >= 0
+                              ? (uint16_t)histogram_bucket((uint64_t)r->times[m] / 1000)
+                              : (uint16_t)SIM_NO_BUCKET;
+}
+
+static void record(struct sim_traffic *t, const struct sim_request *r, int64_t tick)
+{
+    const struct judge *j = &t->plan->judge;
+    uint32_t number = t->calendar->cell_count - 1;
+    const struct sim_cell *cell = sim_calendar_cell(t->calendar, number);
+    const int64_t *limits = cell->limits[r->variant];
+    int64_t ends = tick + ticks_after(r, r->end_ns);
+    uint32_t asked = j->counted & ~cell->without;
+    uint32_t open = r->warm_up ? asked & ~j->times : asked;
+    struct sim_event end = {.cell = number, .flags = SIM_EVENT_SETTLES};
+    struct outcome outcome;
+
+    sim_request_outcome(r, &outcome);
+    judge_end(j, &outcome, r->sent ? (int64_t)r->end_ns : -1, limits, open, &end.bad,
+              &end.excluded);
+    end.excluded |= asked & ~open;
     if (r->variant == VARIANT_CANARY)
         end.flags |= SIM_EVENT_CANARY;
-    if ((kind & outcome_errors) != 0)
+    if ((outcome_bit(r->kind) & j->error_kinds) != 0)
         end.flags |= SIM_EVENT_ERROR;
-    if ((kind & plan->policy.analysis.error_kinds) != 0)
-        end.flags |= SIM_EVENT_ERROR_OF_POLICY;
-    if (r->kind == OUTCOME_CLIENT_ABORT)
+    else if (r->kind == OUTCOME_CLIENT_ABORT)
         end.flags |= SIM_EVENT_EXCUSED;
-    judge_times(t, r, tick, ends, &end);
-    if (r->variant == VARIANT_STABLE)
-        bucket_times(t, r, &end);
+    if ((end.bad & j->in_flight) != 0)
+        report_overdue(t, r, tick, ends, limits, &end);
+    if (r->variant == VARIANT_STABLE && t->plan->group_count > 0 && !r->warm_up)
+        keep_times(t, r, &end);
     *sim_calendar_at(t->calendar, ends) = end;
 }
 
@@ -275,7 +248,7 @@ struct side {
 };
 
 static void answer(struct sim_traffic *t, const struct side *side, double swing, uint64_t first,
-                   uint64_t second, struct request *r)
+                   uint64_t second, struct sim_request *r)
 {
     const struct sim_answers *a = side->answers;
     uint32_t luck = (uint32_t)first;
@@ -321,7 +294,7 @@ static bool warms_up(struct sim_traffic *t, int64_t tick)
     return t->warm_count[endpoint]++ < p->analysis.warm_up_requests;
 }
 
-static void count_canary(struct sim_traffic *t, struct request *r, int64_t tick)
+static void count_canary(struct sim_traffic *t, struct sim_request *r, int64_t tick)
 {
     uint32_t kind = outcome_bit(r->kind);
 
@@ -385,13 +358,15 @@ void sim_traffic_tick(struct sim_traffic *t, const struct sim_moment *m)
     sim_calendar_open(t->calendar, m->epoch, m->slot, m->limits);
     while (n-- > 0) {
         uint64_t first = rng_u64(&t->rng), second = rng_u64(&t->rng);
-        struct request r = {.kind = OUTCOME_OK};
+        struct sim_request r = {.kind = OUTCOME_OK};
         r.variant = first >> 32 < below ? VARIANT_CANARY : VARIANT_STABLE;
         answer(t, &sides[r.variant], swing, first, second, &r);
         if (r.variant == VARIANT_CANARY)
             count_canary(t, &r, m->tick);
         dispatched[r.variant]++;
         record(t, &r, m->tick);
+        if (t->seen != NULL)
+            t->seen(t->seen_ctx, &r);
     }
     for (int v = 0; v < VARIANT_COUNT; v++)
         sim_calendar_dispatch(t->calendar, (enum variant)v, dispatched[v]);

@@ -16,6 +16,21 @@
 
 enum { SIM_ENDPOINTS_MAX = 256 };
 
+/* One request, as it is going to be. */
+struct sim_request {
+    enum variant variant;
+    enum outcome_kind kind;
+    enum outcome_stream stream;
+    double end_ns;                  /* when it ends, since its dispatch */
+    bool sent;                      /* the backend had it */
+    double times[SIM_TIME_METRICS]; /* ns; -1: it has none. Latency: end_ns, once it was sent */
+    double head_ns;                 /* when its kind of answer is known; -1: never */
+    double offset;                  /* of its dispatch within the tick, in ticks */
+    bool warm_up;
+};
+
+void sim_request_outcome(const struct sim_request *, struct outcome *ret);
+
 /* Bursts of one cause. */
 struct sim_trouble {
     struct rng rng;
@@ -31,6 +46,8 @@ struct sim_traffic {
     int64_t first_tick, onset_tick; /* its first traffic, the beginning of its regression; -1 */
     uint64_t requests, failed;      /* dispatched since the onset; of them, those that fail */
     uint64_t all_requests;          /* dispatched since the start */
+    void (*seen)(void *ctx, const struct sim_request *); /* NULL: nobody looks on */
+    void *seen_ctx;
     uint32_t warm_count[SIM_ENDPOINTS_MAX];
     int64_t warm_since[SIM_ENDPOINTS_MAX]; /* ticks; -1: no request yet */
 };

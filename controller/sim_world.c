@@ -223,10 +223,8 @@ static bool wants_look(const struct sim_world *w)
 static void histogram(void *ctx, size_t criterion, struct histogram_view *add_to)
 {
     const struct sim_world *w = ctx;
-    int metric = (int)w->plan->policy.analysis.criteria[criterion].metric - METRIC_LATENCY;
-    const struct histogram_view *from = w->calendar.histograms[metric];
 
-    memcpy(add_to, from, sizeof(*add_to));
+    memcpy(add_to, &w->calendar.histograms[w->plan->group_of[criterion]], sizeof(*add_to));
 }
 
 /* --- time ------------------------------------------------------------------------------------- */
