@@ -32,7 +32,7 @@ struct sim_event {
     uint32_t bad; /* newly; and, unless it settles, overdue from now on */
     uint32_t excluded;
     uint32_t flags;
-    uint16_t groups; /* histograms that its times belong into, a bit each; of stable's alone */
+    uint32_t groups; /* histograms that its times belong into, a bit each; of stable's alone */
     uint16_t buckets[SIM_TIME_METRICS]; /* SIM_NO_BUCKET: it has no such time */
 };
 

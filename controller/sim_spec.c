@@ -251,6 +251,20 @@ static bool share_or_all(struct str value, double *ret)
     return true;
 }
 
+/* What ends all requests leaves none for the others. */
+static int set_share(struct sim_variant *v, enum outcome_kind kind, struct str key,
+                     struct str value, struct error *reterr)
+{
+    double share;
+
+    if (!units_parse_share(value, &share))
+        return bad_value(reterr, key, value, "a share, such as 5%");
+    for (int k = 0; share >= 1 && k < OUTCOME_KIND_COUNT; k++)
+        v->outcomes[k] = 0;
+    v->outcomes[kind] = share;
+    return 0;
+}
+
 static int set_outcome(struct sim_variant *v, struct str key, struct str value,
                        struct error *reterr)
 {
@@ -258,9 +272,7 @@ static int set_outcome(struct sim_variant *v, struct str key, struct str value,
 
     for (int k = OUTCOME_OK + 1; k < OUTCOME_KIND_COUNT; k++)
         if (str_eq(key, str_from(outcome_names[k])))
-            return units_parse_share(value, &v->outcomes[k])
-                       ? 0
-                       : bad_value(reterr, key, value, "a share, such as 5%");
+            return set_share(v, (enum outcome_kind)k, key, value, reterr);
     memcpy(names, keys, sizeof(keys));
     memcpy(names + KEY_COUNT, outcome_names + 1,
            (OUTCOME_KIND_COUNT - 1) * sizeof(outcome_names[0]));
@@ -275,13 +287,11 @@ int sim_variant_set(struct sim_variant *v, struct str key, struct str value, str
         which++;
     switch (which) {
     case KEY_ERRORS:
-        return units_parse_share(value, &v->outcomes[OUTCOME_5XX])
-                   ? 0
-                   : bad_value(reterr, key, value, "a share, such as 5%");
+        return set_share(v, OUTCOME_5XX, key, value, reterr);
     case KEY_HANG:
-        return share_or_all(value, &v->outcomes[OUTCOME_TIMEOUT])
-                   ? 0
-                   : bad_value(reterr, key, value, "a share, such as 5%, or nothing for all");
+        if (value.ptr == NULL)
+            value = STR("100%");
+        return set_share(v, OUTCOME_TIMEOUT, key, value, reterr);
     case KEY_STREAMING:
         return share_or_all(value, &v->streams)
                    ? 0

@@ -202,7 +202,7 @@ static void keep_times(const struct sim_traffic *t, const struct sim_request *r,
         enum where_stream stream = plan->groups[g].stream;
         bool other = (stream == WHERE_STREAM && r->stream == STREAM_NO) ||
                      (stream == WHERE_NO_STREAM && r->stream == STREAM_YES);
-        end->groups |= other ? 0 : (uint16_t)(1u << g);
+        end->groups |= other ? 0 : UINT32_C(1) << g;
     }
     for (int m = 0; m < SIM_TIME_METRICS; m++)
         end->buckets[m] = r->times[m] >= 0
