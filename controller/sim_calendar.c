@@ -75,7 +75,7 @@ static void set_limits(const struct judge *j, const struct moving_limits *moving
         cell->limits[VARIANT_CANARY][i] = moving->canary_ns[c];
     }
     for (int v = 0; v < VARIANT_COUNT; v++)
-        cell->limits[v][j->time_count] = judge_lowest(j, cell->limits[v], j->plain);
+        judge_steps(j, cell->limits[v], cell->steps[v]);
 }
 
 struct sim_cell *sim_calendar_open(struct sim_calendar *c, uint32_t epoch, int64_t slot,

@@ -40,8 +40,9 @@ struct sim_cell {
     uint32_t epoch;
     int64_t slot;
     bool dirty;
-    uint32_t without;                                /* criteria that have no limit here */
-    int64_t limits[VARIANT_COUNT][CRITERIA_MAX + 1]; /* as for judge_end */
+    uint32_t without;                            /* criteria that have no limit here */
+    int64_t limits[VARIANT_COUNT][CRITERIA_MAX]; /* these two as for judge_end */
+    struct judge_step steps[VARIANT_COUNT][CRITERIA_MAX + 1];
     struct slot_counts counts[VARIANT_COUNT];
 };
 

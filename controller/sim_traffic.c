@@ -223,8 +223,8 @@ static void record(struct sim_traffic *t, const struct sim_request *r, int64_t t
     struct outcome outcome;
 
     sim_request_outcome(r, &outcome);
-    judge_end(j, &outcome, r->sent ? (int64_t)r->end_ns : -1, limits, open, &end.bad,
-              &end.excluded);
+    judge_end(j, &outcome, r->sent ? (int64_t)r->end_ns : -1, limits, cell->steps[r->variant], open,
+              &end.bad, &end.excluded);
     end.excluded |= asked & ~open;
     if (r->variant == VARIANT_CANARY)
         end.flags |= SIM_EVENT_CANARY;

@@ -28,6 +28,12 @@ const char *const sim_end_names[SIM_END_COUNT] = {
     [SIM_PAUSED] = "paused",
 };
 
+/* How many requests of the step were known to be bad, per criterion, at some time. */
+struct known {
+    int64_t tick;
+    uint64_t bad[CRITERIA_MAX];
+};
+
 struct sim_world {
     struct sim_config config;
     const struct sim_plan *plan;
@@ -45,7 +51,8 @@ struct sim_world {
     uint32_t epoch, weight_bp; /* what the proxies have */
     uint64_t alarms;           /* seen */
     int64_t due_ns;
-    uint64_t idle_until; /* canary requests without which no harm cannot be shown yet */
+    struct known older, newer; /* older: of requests that have all ended by now, or zeros */
+    uint64_t idle_until;       /* canary requests without which no harm cannot be shown yet */
     struct sim_result *result;
     bool ended;
 };
@@ -160,8 +167,26 @@ static void set_due(struct sim_world *w)
     w->due_ns = quiet_ns < turn_ns - now_ns ? now_ns + quiet_ns : turn_ns;
 }
 
+static void remember(struct sim_world *w, bool afresh)
+{
+    int64_t settled_ticks = (int64_t)(w->plan->answer_max_ns / (double)SIM_TICK_NS) + 2;
+
+    if (afresh) {
+        memset(&w->older, 0, sizeof(w->older));
+        memset(&w->newer, 0, sizeof(w->newer));
+        w->newer.tick = w->tick;
+    } else if (w->tick - w->newer.tick >= settled_ticks) {
+        w->older = w->newer;
+        w->newer.tick = w->tick;
+        for (size_t i = 0; i < w->engine.report.count; i++)
+            w->newer.bad[i] = w->engine.report.criteria[i].bad[VARIANT_CANARY];
+    }
+}
+
 /* While no harm is still to be shown, so many more canary requests must come first, even if all
- * that are in flight and all that come are good. */
+ * that are in flight and all that come are good. It may be shown by any of the step's requests up
+ * to some moment, but what had ended when this was looked at last was looked at: what counts is any
+ * moment since, with at least the bad requests that were known before. */
 static void set_idle(struct sim_world *w)
 {
     const struct policy_analysis *a = &w->plan->policy.analysis;
@@ -172,8 +197,8 @@ static void set_idle(struct sim_world *w)
         const struct criterion_report *r = &w->engine.report.criteria[i];
         if (c->test != TEST_MAX || !c->require_no_harm || r->no_harm_threshold <= 0)
             continue;
-        uint64_t more = sequential_requests_more(
-            r->requests[VARIANT_CANARY], r->bad[VARIANT_CANARY], c->p0, a->max_bad_promotion);
+        uint64_t more = sequential_requests_more(r->requests[VARIANT_CANARY], w->older.bad[i],
+                                                 c->p0, a->max_bad_promotion);
         most = more > most ? more : most;
     }
     w->idle_until = w->traffic.all_requests + most;
@@ -191,6 +216,8 @@ static void look(struct sim_world *w, enum rollout_input_kind kind, const struct
     w->result->looks++;
     w->alarms = w->calendar.alarms;
     set_due(w);
+    remember(w, w->decision.state.step != w->decision.before.step ||
+                    w->decision.state.phase != w->decision.before.phase);
     w->idle_until = 0;
     if (!w->config.every_tick && rollout_awaits_requests(&w->plan->policy, s) &&
         rollout_needs_evidence(&w->plan->policy, s->step) && !w->engine.report.no_harm)
@@ -274,6 +301,7 @@ static void begin(struct sim_world *w, uint64_t seed)
     w->epoch = w->weight_bp = 0;
     w->alarms = w->idle_until = 0;
     w->due_ns = 0;
+    remember(w, true);
     w->ended = false;
     sim_calendar_reset(&w->calendar);
     sim_traffic_begin(&w->traffic, w->plan, &w->calendar, rng_u64(&rng));
