@@ -192,14 +192,14 @@ static bool any_bad(const struct slot_counts *counts, size_t criteria)
 }
 
 static void set_fast(struct analysis *a, size_t index, struct criterion *c,
-                     const struct shares now[VARIANT_COUNT], bool canary)
+                     const struct shares now[VARIANT_COUNT], struct evidence_news news)
 {
     const struct tally tally = {
         .weight_bp = window_at(&a->window, index)->weight_bp,
         .n = {now[VARIANT_STABLE].sample, now[VARIANT_CANARY].sample},
         .bad = {now[VARIANT_STABLE].bad, now[VARIANT_CANARY].bad},
     };
-    evidence_set(&c->fast, index, &tally, 1, canary);
+    evidence_set(&c->fast, index, &tally, 1, news);
 }
 
 static bool is_same(const struct shares *a, const struct shares *b)
@@ -220,9 +220,25 @@ static void revise(struct analysis *a, size_t index, struct criterion *c,
     bool stable = !is_same(&before[VARIANT_STABLE], &now[VARIANT_STABLE]);
     if (!c->sequential || (!canary && (!stable || !evidence_compares(&c->fast))))
         return;
-    set_fast(a, index, c, now, canary);
+    struct evidence_news news = {
+        .canary = canary,
+        .bad = before[VARIANT_CANARY].bad != now[VARIANT_CANARY].bad ||
+               before[VARIANT_STABLE].bad != now[VARIANT_STABLE].bad,
+    };
+    set_fast(a, index, c, now, news);
     if (c->is_wide)
         wide_move(&a->wide, w->segment, c->index, before, now);
+}
+
+/* Whether any count of the criterion changes. */
+static bool concerns(const struct slot_delta *delta, size_t c)
+{
+    for (size_t v = 0; v < VARIANT_COUNT; v++) {
+        const struct slot_counts *n = &delta->variants[v];
+        if ((n->dispatched | n->settled | n->bad[c] | n->excluded[c]) != 0 || n->overdue[c] != 0)
+            return true;
+    }
+    return false;
 }
 
 static void apply(struct analysis *a, struct slot_delta delta)
@@ -235,13 +251,15 @@ static void apply(struct analysis *a, struct slot_delta delta)
 
     drop_foreign(w, &delta);
     for (size_t c = 0; c < a->count; c++)
-        for (size_t v = 0; v < VARIANT_COUNT; v++)
-            before[c][v] = shares_of(&w->counts[v], c);
+        if (concerns(&delta, c))
+            for (size_t v = 0; v < VARIANT_COUNT; v++)
+                before[c][v] = shares_of(&w->counts[v], c);
     for (size_t v = 0; v < VARIANT_COUNT; v++)
         slot_counts_add(&w->counts[v], &delta.variants[v], a->count);
     for (size_t c = 0; c < a->count; c++)
-        revise(a, index, &a->criteria[c], before[c]);
-    if (stable->dispatched > 0 || any_bad(stable, a->count))
+        if (concerns(&delta, c))
+            revise(a, index, &a->criteria[c], before[c]);
+    if (placebo_concerns(&a->placebo, stable))
         placebo_set(&a->placebo, index, &w->counts[VARIANT_STABLE]);
     a->in_flight += (int64_t)canary->dispatched - canary->settled;
     a->cache->valid = false;
@@ -299,7 +317,7 @@ void analysis_refill(struct analysis *a)
             for (size_t v = 0; v < VARIANT_COUNT; v++)
                 now[v] = shares_of(&w->counts[v], c);
             if (a->criteria[c].sequential)
-                set_fast(a, i, &a->criteria[c], now, true);
+                set_fast(a, i, &a->criteria[c], now, (struct evidence_news){true, true});
         }
         placebo_set(&a->placebo, i, &w->counts[VARIANT_STABLE]);
     }

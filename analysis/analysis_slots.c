@@ -17,7 +17,7 @@ static void refold_wide(struct analysis *a)
         for (; changed != 0; changed &= changed - 1) {
             struct criterion *c = &a->criteria[__builtin_ctz(changed)];
             size_t count = wide_tallies(&a->wide, slot, c->index, tallies);
-            evidence_set(&c->wide, slot, tallies, count, true);
+            evidence_set(&c->wide, slot, tallies, count, (struct evidence_news){true, true});
         }
     for (size_t c = 0; c < a->count; c++)
         if (a->criteria[c].is_wide)

@@ -65,15 +65,17 @@ void evidence_open(struct evidence *e, double start, uint32_t weight_bp, enum ev
 }
 
 void evidence_set(struct evidence *e, size_t slot, const struct tally *tallies, size_t count,
-                  bool canary)
+                  struct evidence_news news)
 {
     /* Without stable a comparison has nothing to say of a slot, with it the frozen limit has not:
      * a slot of one weight concerns one of the two. */
     bool one = e->kind == EVIDENCE_FROZEN && count == 1;
     bool full = one && tallies[0].weight_bp >= WEIGHT_FULL_BP;
-    if ((canary || e->main.relative) && !full)
+    if ((news.canary || e->main.relative) && !full)
         process_set(&e->main, slot, tallies, count);
-    if (e->kind == EVIDENCE_HELD || (canary && e->kind == EVIDENCE_FROZEN && (!one || full)))
+    if (e->kind == EVIDENCE_HELD && news.bad) /* REL(1, 0): the others are worth nothing */
+        process_set(&e->other, slot, tallies, count);
+    if (e->kind == EVIDENCE_FROZEN && news.canary && (!one || full))
         process_set(&e->other, slot, tallies, count);
 }
 
@@ -83,6 +85,10 @@ void evidence_refold(struct evidence *e)
     if (e->kind != EVIDENCE_HELD) {
         ring_refold(main);
         ring_refold(other);
+        return;
+    }
+    if (main->zero && other->zero) {
+        main->dirty = other->dirty = main->count;
         return;
     }
     size_t from = main->dirty < other->dirty ? main->dirty : other->dirty;

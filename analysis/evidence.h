@@ -40,8 +40,13 @@ enum evidence_turn {
     EVIDENCE_LEAVE_FULL, /* it has some again */
 };
 void evidence_open(struct evidence *, double start, uint32_t weight_bp, enum evidence_turn);
-/* canary: its counts changed, not stable's alone. */
-void evidence_set(struct evidence *, size_t slot, const struct tally *, size_t count, bool canary);
+/* What changed in the slot since: the canary's counts, not stable's alone; which are known bad, and
+ * not only how many there are. */
+struct evidence_news {
+    bool canary, bad;
+};
+void evidence_set(struct evidence *, size_t slot, const struct tally *, size_t count,
+                  struct evidence_news);
 /* Whether what stable does matters to it. */
 static inline bool evidence_compares(const struct evidence *e)
 {

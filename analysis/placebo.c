@@ -69,6 +69,14 @@ void placebo_open(struct placebo *p, int64_t slot, uint64_t length)
     p->last_slot = slot;
 }
 
+bool placebo_concerns(const struct placebo *p, const struct slot_counts *more)
+{
+    bool any = p->count > 0 && more->dispatched > 0;
+    for (size_t i = 0; i < p->count; i++)
+        any = any || (more->bad[p->criteria[i]] | more->excluded[p->criteria[i]]) != 0;
+    return any;
+}
+
 void placebo_set(struct placebo *p, size_t slot, const struct slot_counts *stable)
 {
     for (size_t i = 0; i < p->count; i++) {

@@ -51,7 +51,8 @@ void placebo_reset(struct placebo *); /* no slots; what was learnt stays */
 
 /* Its slots are those of the window. */
 void placebo_open(struct placebo *, int64_t slot, uint64_t length);
-/* Counts of a slot changed. */
+/* Whether increments of stable's concern it; and the slot's counts with them. */
+bool placebo_concerns(const struct placebo *, const struct slot_counts *more);
 void placebo_set(struct placebo *, size_t slot, const struct slot_counts *stable);
 void placebo_refold(struct placebo *);
 /* Once for each look that opened slots, after a refold. */

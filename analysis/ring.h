@@ -38,6 +38,7 @@ struct ring {
     double now[SEQUENTIAL_POINTS_MAX]; /* R before slot `dirty` */
     struct ring_slot *slots;           /* circular; heap, grown as needed */
     size_t head, count, capacity;
+    bool zero;    /* no start weight so far: all evidence is 0, and there is nothing to fold */
     size_t dirty; /* the oldest slot that changed since the last refold; count: none */
 };
 
