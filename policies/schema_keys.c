@@ -318,9 +318,9 @@ static const struct schema_row policy_rows[] = {
      .doc = "Failures within one slot count as one burst."},
     {.path = "analysis.burst_guard.min_bad_slots",
      .type = SCHEMA_COUNT,
-     .default_text = "3",
-     .default_other = "2",
-     .default_case = "with `confirm`",
+     .default_text = "2",
+     .default_other = "3",
+     .default_case = "with `confirm: []`",
      .min = "0",
      .max = "100",
      .doc = "A breach needs failures in so many slots; 0 turns the guard off, which is the "
@@ -330,14 +330,15 @@ static const struct schema_row policy_rows[] = {
      .many = SCHEMA_MANY,
      .items_max = CONFIRM_MAX,
      .may_be_empty = true,
-     .default_text = "[]",
+     .default_text = "[30s, 2m]",
      .min = "1s",
      .max = "1h",
      .misnomers = "confirmations|retry|pauses|visits",
      .example = "confirm: [30s, 2m]",
      .doc = "A canary in breach is taken to 0 at once, and asked again after each of these "
-            "pauses; it is condemned when it fails each time. `[]`: the first crossing condemns. "
-            "`min_bad_slots` and `hard_down.over` have other defaults then."},
+            "pauses; it is condemned when it fails each time, or on evidence that is slow and "
+            "steady. `[]`: the first crossing condemns, and `min_bad_slots` and `hard_down.over` "
+            "have other defaults, since then nothing is asked again."},
     {.path = "analysis.hard_down",
      .type = SCHEMA_MAP,
      .doc = "So many failures in a row, spread over so long, take the canary to 0 at once; with "
@@ -350,9 +351,9 @@ static const struct schema_row policy_rows[] = {
      .doc = "Failures without a success between them; 0 turns it off."},
     {.path = "analysis.hard_down.over",
      .type = SCHEMA_DURATION,
-     .default_text = "10s",
-     .default_other = "3s",
-     .default_case = "with `confirm`",
+     .default_text = "3s",
+     .default_other = "10s",
+     .default_case = "with `confirm: []`",
      .min = "0",
      .max = "1h",
      .doc = "The time that must lie between the first and the last of them: outages shorter than "
@@ -453,7 +454,9 @@ static const struct schema_row policy_rows[] = {
      .items_max = CRITERIA_MAX,
      .misnomers = "criterion|metrics|checks|thresholds",
      .example = "criteria: [{metric: error_rate, max: 1%}]",
-     .default_text = "[{metric: error_rate, max: 1%}, {metric: error_rate, max_increase: 0.5%}]",
+     .default_text = "[{metric: error_rate, max: 1%}, {metric: error_rate, max_increase: 0.5%}, "
+                     "{metric: latency, quantile: [50%, 90%, 99%], max_ratio: 1.3}, "
+                     "{metric: outcome, is: [4xx, 429], max_increase: 1%}]",
      .doc =
          "The limits, one mapping for each: a rollout is taken back when one of them is broken."},
     {.path = "analysis.criteria.metric",

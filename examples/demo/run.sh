@@ -110,6 +110,7 @@ start: manual
 match: {paths: [/predict]}
 stable: {version: "1.4.0", endpoints: [http://$classify_stable]}
 canary: {version: "1.5.0", endpoints: [http://$classify_canary]}
+analysis: {burst_guard: {confirm: []}}   # condemned at once: asking again takes minutes
 steps:
   - {weight: 10, hold: 60s}
   - {weight: 50, hold: 60s}

@@ -144,8 +144,8 @@ class Counted:
             self.await_limits(admin)
             self.callgrind.dump()
             self.rounds.plain("sdk", WARM_CONNECTIONS)
-            threads = self.callgrind.dump()  # of these, the one that had work to do
-            self.worker = max(threads, key=lambda t: threads[t].total())
+            threads = self.callgrind.dump()  # of these, the one that reads and writes
+            self.worker = max(threads, key=lambda t: sum(threads[t].syscalls.values()))
             self.stack = stack.pop_all()
         return self
 

@@ -64,8 +64,8 @@ def version(backends):
     return {"version": backends[0].version, "endpoints": [b.url for b in backends]}
 
 
-# Verdicts in tenths of a second instead of seconds, for tests of everything but the guard itself.
-FAST_GUARD = {"slot": "100ms", "min_bad_slots": 0}
+# Verdicts in tenths of a second instead of minutes, for tests of everything but the guard itself.
+FAST_GUARD = {"slot": "100ms", "min_bad_slots": 0, "confirm": []}
 
 
 def steps(*weights, hold="1s"):

@@ -8,6 +8,8 @@ from http_wire import Client, fetch
 from load import Load
 from sluice import FAST_GUARD, policy, steps
 
+ERRORS = [{"metric": "error_rate", "max": "1%", "max_increase": "0.5%"}]
+
 
 @pytest.fixture
 def running(sluice, backend):
@@ -17,7 +19,7 @@ def running(sluice, backend):
         [
             policy("chat", stable, canary,
                    first={"match": {"paths": ["/v1/"]}, "steps": steps(50, 100, hold="1h")},
-                   analysis={"burst_guard": FAST_GUARD}),
+                   analysis={"burst_guard": FAST_GUARD, "criteria": ERRORS}),
             policy("embed", stable, first={"match": {"paths": ["/embed/"]}}),
         ]
     )

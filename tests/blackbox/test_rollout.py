@@ -87,14 +87,26 @@ def test_failing_canary_is_taken_back(sluice, pair, rate):
 
 
 def test_default_guard_wants_failures_in_several_slots(sluice, pair):
-    """With nothing but the defaults a canary that fails altogether is back at 0 within seconds."""
+    """Without asking again, a canary that fails altogether is taken back within seconds."""
+    stable, canary = pair
+    canary.error_rate = 1.0
+    s = sluice(policy("chat", stable, canary, analysis={"burst_guard": {"confirm": []}}))
+    with Load(s.port, rate=200):
+        began = time.monotonic()
+        s.wait_phase("rolled_back", 30)
+        assert time.monotonic() - began < 15
+
+
+def test_by_default_a_canary_is_sent_back_at_once_and_asked_again(sluice, pair):
+    """With nothing but the defaults users are well again within seconds, and nothing is final."""
     stable, canary = pair
     canary.error_rate = 1.0
     s = sluice(policy("chat", stable, canary))
     with Load(s.port, rate=200):
         began = time.monotonic()
-        s.wait_phase("rolled_back", 30)
+        document = s.wait_for(lambda d: d["retreat"] is not None, 30)
         assert time.monotonic() - began < 15
+        assert (document["phase"], document["weight"]) == ("progressing", 0)
 
 
 def test_canary_that_refuses_connections_is_taken_back(sluice, pair):
@@ -118,7 +130,7 @@ def test_hard_down_with_little_traffic(sluice, pair):
         rollout(
             stable, canary, steps=steps(100, hold="1h"),
             analysis={
-                "burst_guard": {"slot": "1s", "min_bad_slots": 3},
+                "burst_guard": {"slot": "1s", "min_bad_slots": 3, "confirm": []},
                 "hard_down": {"failures": 5, "over": "300ms"},
             },
         )

@@ -59,7 +59,8 @@ static const char with_latency[] =
     HEAD STEPS("2m") "analysis:\n" CRITERIA "    - {metric: latency, quantile: 99%, max: 500ms}\n";
 static const char observing[] = HEAD STEPS("2m") "analysis:\n  mode: observe\n" CRITERIA;
 static const char eager[] =
-    HEAD STEPS("1m") "analysis:\n  burst_guard: {slot: 1s, min_bad_slots: 0}\n" CRITERIA;
+    HEAD STEPS("1m") "analysis:\n  burst_guard: {slot: 1s, min_bad_slots: 0, confirm: []}\n"
+                     "  on_stable_degraded: judge\n" CRITERIA;
 
 /* --- scenarios -------------------------------------------------------------------------------- */
 

@@ -165,12 +165,26 @@ static void test_the_least_policy_has_the_defaults(void **state)
     assert_near(a->max_false_revert, 0.001, 1e-15);
     assert_near(a->max_bad_promotion, 0.05, 1e-15);
     assert_int_equal(a->slot_ns, NS_PER_SEC);
-    assert_int_equal(a->min_bad_slots, 3);
+    assert_int_equal(a->min_bad_slots, 2);
+    assert_int_equal(a->confirm_count, 2);
+    assert_int_equal(a->confirm_ns[0], 30 * NS_PER_SEC);
+    assert_int_equal(a->confirm_ns[1], 2 * NS_PER_MIN);
     assert_int_equal(a->hard_down_failures, 20);
-    assert_int_equal(a->hard_down_over_ns, 10 * NS_PER_SEC);
+    assert_int_equal(a->hard_down_over_ns, 3 * NS_PER_SEC);
     assert_int_equal(a->on_undecided, UNDECIDED_HOLD);
     assert_int_equal(a->max_hold_ns, 6 * NS_PER_HOUR);
-    assert_int_equal(a->criteria_count, 2);
+    static const char *const names[] = {
+        "error_rate max 1%",         "error_rate max_increase 0.5%",
+        "latency p50 max_ratio 1.3", "latency p90 max_ratio 1.3",
+        "latency p99 max_ratio 1.3", "outcome 4xx+429 max_increase 1%",
+    };
+    assert_int_equal(a->criteria_count, ARRAY_LEN(names));
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        assert_string_equal(a->criteria[i].name, names[i]);
+        assert_int_equal(a->criteria[i].on_fail, ON_FAIL_ROLLBACK);
+        assert_near(a->criteria[i].weight, criterion_is_time(&a->criteria[i]) ? 1. / 12 : .25,
+                    1e-15);
+    }
     check_criterion(&a->criteria[0], "error_rate max 1%", METRIC_ERROR_RATE, TEST_MAX, 0.01, 0);
     check_criterion(&a->criteria[1], "error_rate max_increase 0.5%", METRIC_ERROR_RATE,
                     TEST_MAX_INCREASE, 0, 0.005);
