@@ -7,7 +7,8 @@
  *   "rollout"   name
  *   "type"      event name: "rollout.rolled_back"
  *   "cause"     "canary" | "passed" | "criterion" | "hard_down" | "undecided" | "approval" |
- *               "command" | "restart"
+ *               "command" | "restart" | "wide" (steadily) | "shift" | "window" |
+ *               "visit" (asked again, or cleared) | "unsteady" | "no_data" | "baked"
  *   "reason"    the sentence
  *   "stable", "canary"   versions; canary null: none
  *   "from", "to"         {"phase", "step", "weight"}

@@ -83,6 +83,27 @@ static void add_approval(struct strbuf *b, const struct decision_facts *f)
 
 /* --- retreats and the bake -------------------------------------------------------------------- */
 
+static const struct policy_criterion *criterion_of(const struct decision_facts *f)
+{
+    uint32_t index = f->decision->criterion;
+
+    return index < f->decision->report.count ? &f->policy->analysis.criteria[index] : NULL;
+}
+
+/* "error_rate max 1%: 20 of 21 canary requests failed when asked" */
+static void add_this_visit(struct strbuf *b, const struct decision_facts *f,
+                           const struct retreat_seen *seen)
+{
+    const struct policy_criterion *c = criterion_of(f);
+    char bad[COUNT_TEXT_MAX], requests[COUNT_TEXT_MAX];
+
+    strbuf_addf(b, "%s: %s of %s canary %s%s ", c == NULL ? "hard_down" : c->name,
+                count_text(seen->bad, bad), count_text(seen->requests, requests), observed_noun(c),
+                seen->requests == 1 ? "" : "s");
+    observed_verb(b, c);
+    strbuf_addf(b, " when asked");
+}
+
 /* "sent back for 30s: error_rate max 1%: ...; then it is asked again, visit 2 of 3 (...)" */
 static void add_retreated(struct strbuf *b, const struct decision_facts *f)
 {
@@ -92,7 +113,10 @@ static void add_retreated(struct strbuf *b, const struct decision_facts *f)
 
     strbuf_addf(b, "sent back for %s%s: ", sentence_duration(r->pause_ns, text),
                 r->visit > 1 ? ", it failed again" : "");
-    sentence_cause(b, f);
+    if (r->visit == 1)
+        sentence_cause(b, f);
+    else
+        add_this_visit(b, f, &r->seen[r->visit - 1]);
     if (r->visit < a->confirm_count)
         strbuf_addf(b, "; then it is asked again, visit %u of %zu", r->visit + 1,
                     a->confirm_count + 1);
@@ -116,8 +140,7 @@ static void add_probed(struct strbuf *b, const struct decision_facts *f)
 static void add_cleared(struct strbuf *b, const struct decision_facts *f)
 {
     const struct rollout_decision *d = f->decision;
-    const struct policy_criterion *c =
-        d->criterion < d->report.count ? &f->policy->analysis.criteria[d->criterion] : NULL;
+    const struct policy_criterion *c = criterion_of(f);
     char bad[COUNT_TEXT_MAX], requests[COUNT_TEXT_MAX], text[UNITS_TEXT_MAX];
 
     strbuf_addf(b, "cleared: %s of %s %s%s ", count_text(d->report.probe.bad, bad),

@@ -239,7 +239,8 @@ void sentence_cause(struct strbuf *b, const struct decision_facts *f)
             add_criterion(b, f, d->criterion);
         break;
     case CAUSE_WIDE:
-        strbuf_addf(b, "a little, but steadily: ");
+        strbuf_addf(b, "steadily, in at least four stretches of %s: ",
+                    units_duration_text(f->policy->analysis.confirm_ns[0], text));
         add_criterion(b, f, d->criterion);
         break;
     case CAUSE_SHIFT:

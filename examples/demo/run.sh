@@ -3,7 +3,8 @@
 #
 # First a healthy version goes all the way: chat 2.1.0 gets 10, 25, 50 and 100 percent of the requests
 # and is promoted. Then a version breaks under load: classify 1.5.0 answers well for a few seconds,
-# begins to fail a fifth of its requests, and is taken back by itself.
+# begins to fail a fifth of its requests, loses its traffic at once, is asked again twice and, since it
+# fails each time, taken back by itself.
 #
 #   examples/demo/run.sh [FOLDER WITH THE PROGRAMS]     KEEP=1: leave everything up at the end
 #
@@ -110,7 +111,9 @@ start: manual
 match: {paths: [/predict]}
 stable: {version: "1.4.0", endpoints: [http://$classify_stable]}
 canary: {version: "1.5.0", endpoints: [http://$classify_canary]}
-analysis: {burst_guard: {confirm: []}}   # condemned at once: asking again takes minutes
+analysis:
+  # The default asks again after 30 s and 2 min, which is better and slower to watch.
+  burst_guard: {confirm: [2s, 3s]}
 steps:
   - {weight: 10, hold: 60s}
   - {weight: 50, hold: 60s}
@@ -235,8 +238,23 @@ traffic classify predict=1
 classify_traffic=${pids[-1]}
 "$BIN/sluice" promote classify --reason "release 1.5.0" >"$tmp/out" 2>&1 || fail "$(cat "$tmp/out")"
 say "${dim}\$ sluice promote classify --reason \"release 1.5.0\"$plain"
-# Once the canary has had its hundred requests, its model server is told to fail.
+decided() { # decided NAME: of the last decision in $tmp/doc
+    sed -n '/^  "decision"/,/^  }/p' "$tmp/doc" |
+        sed -n "s/^    \"$1\": \"\{0,1\}\(.*[^\",]\)\"\{0,1\},\{0,1\}\$/\1/p" | head -n 1
+}
+# Once the canary has had its hundred requests, its model server is told to fail. What sluice decides
+# then is told as it is decided; `seconds` is how long users met failures at first.
+told='' seconds=''
 break_it() {
+    if [ "$(decided id)" != "$told" ]; then
+        told=$(decided id)
+        case $(decided type) in
+        canary.retreated) [ -n "$seconds" ] || seconds=$(decided seconds_since_first_failure) ;;
+        esac
+        case $(decided type) in
+        canary.*) [ $watching = yes ] || fold -s -w 88 <<<"$(decided reason)" | sed 's/ *$//; s/^/        /' ;;
+        esac
+    fi
     if [ -z "$note" ] && [ "$(canary_traffic requests)" -ge 100 ]; then
         curl -sf -o /dev/null -X PUT "http://$classify_canary/control" \
             -d '{"error_rate": 0.2, "error_status": 500}' || fail "the model server does not obey"
@@ -254,9 +272,7 @@ esac
 sleep 1.5
 stop_traffic "$classify_traffic"
 "$BIN/sluice" status classify -o json >"$tmp/doc"
-decision=$(sed -n '/^  "decision"/,/^  }/p' "$tmp/doc")
-reason=$(sed -n 's/^    "reason": "\(.*\)",\{0,1\}$/\1/p' <<<"$decision")
-seconds=$(sed -n 's/^    "seconds_since_first_failure": \([0-9.]*\),\{0,1\}$/\1/p' <<<"$decision")
+reason=$(decided reason)
 failed=$(report_status classify 500)
 say
 say "${yellow}taken back by itself$plain"
@@ -265,8 +281,7 @@ say
 say "  from the first failed request to weight 0   ${bold}$seconds s$plain"
 say "  requests that users saw fail                ${bold}$failed$plain of $(report classify answered)"
 say "  serving now                                 ${bold}classify $(field serving)$plain"
-say "  the whole evidence                          curl $SLUICE_ADMIN/v1/decisions/$(
-    sed -n 's/^    "id": "\(.*\)",\{0,1\}$/\1/p' <<<"$decision")"
+say "  the whole evidence                          sluice explain $(decided id)"
 
 chat_bad=$(($(report chat answered) - $(report_status chat 200) + $(report chat cut) + $(report chat lost)))
 [ "$chat_bad" -eq 0 ] || fail "$chat_bad requests of the healthy rollout failed"

@@ -164,9 +164,8 @@ static void test_retreats(void **state)
     d = tick(&f, &s, &again);
     assert_string_equal(
         sentence(&f, &d, NULL, false),
-        "sent back for 2m, it failed again: error_rate max 1%: 19.8% of 253 canary requests failed "
-        "(50 errors; stable 0.0869% of 2,301), evidence 9.2 of 8.3 needed; then it is asked for "
-        "the last time");
+        "sent back for 2m, it failed again: error_rate max 1%: 20 of 21 canary requests failed "
+        "when asked; then it is asked for the last time");
     s = state_retreated(&f, 2, true);
     s.retreat.since_ns = 161 * NS_PER_SEC;
     s.retreat.seen[1] = (struct retreat_seen){20, 20};
@@ -181,10 +180,10 @@ static void test_retreats(void **state)
                         "rolled back: failed on 3 visits in 2m41s: hard_down: 30 of 62, 20 of 20 "
                         "and 31 of 31 canary requests failed");
     d = tick(&f, &s, &wide);
-    assert_string_equal(
-        sentence(&f, &d, NULL, false),
-        "rolled back: a little, but steadily: error_rate max 1%: 2.09% of 4,590 canary requests "
-        "failed (96 errors; stable 0.1% of 9,000), evidence 9.3 of 9.0 needed");
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "rolled back: steadily, in at least four stretches of 30s: error_rate max "
+                        "1%: 2.09% of 4,590 canary requests "
+                        "failed (96 errors; stable 0.1% of 9,000), evidence 9.3 of 9.0 needed");
     s = state_at(&f, 2, false);
     s.retreats_in_step = 5;
     tripped.placebo.sent_back = 1;

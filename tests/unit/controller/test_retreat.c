@@ -78,13 +78,18 @@ static void test_fails_on_every_visit(void **state)
     assert_string_equal(actions_text(&d, text), "weight(13,0) set(13,0) commit event");
     assert_int_equal(d.state.retreat.seen[0].bad, 30);
     s = d.state;
+    /* the next look is due when the pause ends, whatever else happens */
+    assert_int_equal(rollout_quiet_ns(&f.policy, &s), 30 * NS_PER_SEC);
+    assert_false(rollout_awaits_requests(&f.policy, &s));
     /* the crossing still stands while it has no traffic: that is not another one */
     d = wait_for(&f, &s, &tripped, NS_PER_HOUR, &passed_ns);
     expect(&d, EVENT_PROBED, PHASE_PROGRESSING, 1000, 1);
     assert_int_equal(passed_ns, 30 * NS_PER_SEC);
     assert_string_equal(actions_text(&d, text), "commit weight(14,1000,probe) set(14,1000) event");
     assert_true(d.actions[1].probe.p1 == 0.0694 && d.actions[1].probe.z == 0.01);
-    /* it does not end by time */
+    /* what goes well is looked at at each tick, and nothing ends by time */
+    assert_true(rollout_awaits_requests(&f.policy, &s));
+    assert_int_equal(rollout_quiet_ns(&f.policy, &s), INT64_MAX);
     d = wait_for(&f, &s, &probing, NS_PER_MIN, &passed_ns);
     expect(&d, EVENT_NONE, PHASE_PROGRESSING, 1000, 1);
     d = tick(&f, &s, &again);
