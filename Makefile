@@ -247,11 +247,14 @@ demo: build ## Watch a healthy version roll out and a failing one be taken back 
 
 # The generator, the origin and the forwarder of the bench: C of ours, no part of `make build`.
 bench_objects = $(patsubst %,$(OUT)/obj/tests/bench/%.o,$(1))
-BENCH_PROGRAMS := $(patsubst %,$(OUT)/bench-%,load origin forward)
+BENCH_PROGRAMS := $(patsubst %,$(OUT)/bench-%,load origin forward fold)
 $(OUT)/bench-load: $(call bench_objects,load connection histogram common)
 	$(call link)
 
 $(OUT)/bench-origin $(OUT)/bench-forward: $(OUT)/bench-%: $(call bench_objects,% common)
+	$(call link)
+
+$(OUT)/bench-fold: $(call bench_objects,fold) $(call of,base policies analysis controller)
 	$(call link)
 
 bench-programs: $(BENCH_PROGRAMS)

@@ -119,6 +119,10 @@ class Store:
         self.document["counts"] = counts
         self.write()
 
+    def put_fold(self, done):
+        self.document["fold"] = done
+        self.write()
+
     def write(self):
         for name, text in (("result.json", json.dumps(self.document, indent=1) + "\n"),
                            ("result.md", markdown(self.document))):
@@ -221,6 +225,21 @@ def counts_text(counts):
     return "\ncounts, which do not depend on noise (b256)\n" + aligned(*counts_rows(counts)) + "\n"
 
 
+def fold_rows(done):
+    about = {"every": "every rollout in every tick of 100 ms",
+             "due": "as the controller looks: after failures, else each second"}
+    header = ["", "CPU ms per tick, median", "p95", "looks per tick", "us per look"]
+    return header, [[about[how], f"{done[how]['median_ms']:.3f}", f"{done[how]['p95_ms']:.3f}",
+                     f"{done[how]['looks_per_tick']:.1f}", f"{done[how]['us_per_look']:.1f}"]
+                    for how in about]
+
+
+def fold_text(done):
+    return (f"\nfold: a tick for {done['rollouts']} rollouts with {done['criteria']} criteria, "
+            f"{done['requests_per_second']:.0f} requests/s each\n"
+            + aligned(*fold_rows(done)) + "\n")
+
+
 def overview(document):
     """(header, rows): every ratio of sluice to a peer with one worker, a case per line."""
     peers = ["haproxy", "nginx", "h2o", "forward"]
@@ -254,4 +273,8 @@ def markdown(document):
     if document.get("counts"):
         lines += ["", "**counts**: per request of b256", "",
                   piped(*counts_rows(document["counts"]))]
+    if document.get("fold"):
+        done = document["fold"]
+        lines += ["", f"**fold**: a tick of the controller for {done['rollouts']} rollouts with "
+                  f"{done['criteria']} criteria", "", piped(*fold_rows(done))]
     return "\n".join(lines) + "\n"

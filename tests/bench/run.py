@@ -6,9 +6,11 @@ bytes. docs/performance.md explains it.
 """
 
 import argparse
+import json
 import pathlib
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 
@@ -100,9 +102,18 @@ def count(rig):
     return found
 
 
+def fold(rig):
+    """CPU time of the controller's tick for 100 rollouts (tests/bench/fold.c)."""
+    done = subprocess.run([rig.bin / "bench-fold"], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+APART = ("counts", "fold")  # no comparison of proxies
+
+
 def run(args, folder):
     rig = Rig(args.bin, args.peers, folder)
-    cases = [BY_NAME[name] for name in args.cases if name != "counts"] or (
+    cases = [BY_NAME[name] for name in args.cases if name not in APART] or (
         [] if args.cases else CASES)
     store = report.Store(pathlib.Path(args.out), rig.bin / "sluice", versions(rig))
     missing = [name for name in STARTERS if not rig.program(name)]
@@ -115,6 +126,9 @@ def run(args, folder):
     if not args.cases or "counts" in args.cases:
         store.put_counts(count(rig))
         print(report.counts_text(store.document["counts"]), flush=True)
+    if not args.cases or "fold" in args.cases:
+        store.put_fold(fold(rig))
+        print(report.fold_text(store.document["fold"]), flush=True)
     print(f"bench: written to {args.out}/result.json and result.md")
 
 
@@ -141,9 +155,9 @@ def main():
     parser.add_argument("--seconds", type=float, default=1.0, help="of one measurement")
     parser.add_argument("--markdown", action="store_true", help="only print the latest results")
     parser.add_argument("cases", nargs="*", metavar="CASE",
-                        help="of: " + " ".join(BY_NAME) + " counts; without any, all")
+                        help="of: " + " ".join([*BY_NAME, *APART]) + "; without any, all")
     args = parser.parse_args()
-    unknown = [name for name in args.cases if name not in BY_NAME and name != "counts"]
+    unknown = [name for name in args.cases if name not in BY_NAME and name not in APART]
     if unknown:
         parser.error(f"no such case: {' '.join(unknown)}")
     if args.markdown:
