@@ -1,7 +1,8 @@
 /* analysis/value_ring.h — values from one writer to one reader, in order, bounded.
  *
  * Memory follows the load: blocks of 4 KiB, as many as lie between two looks of the reader. When
- * VALUES_MAX are waiting, further ones are lost and counted; of both variants alike.
+ * VALUES_MAX are waiting (or up to a block fewer), further ones are lost and counted; of both
+ * variants alike.
  */
 #ifndef ANALYSIS_VALUE_RING_H
 #define ANALYSIS_VALUE_RING_H
