@@ -11,7 +11,9 @@ from line import Line, all_end_well
 from load import Load, failures
 from sluice import policy, steps
 
-GUARD = {"slot": "200ms", "min_bad_slots": 2, "confirm": ["1s", "2s"]}
+# The steady test's stretches are as long as the first pause, so it has too few of them here to speak
+# before the visits are over.
+GUARD = {"slot": "200ms", "min_bad_slots": 2, "confirm": ["2s", "1s"]}
 ERRORS = [{"metric": "error_rate", "max": "1%"}]
 
 
@@ -60,11 +62,13 @@ def test_dead_canary_is_asked_twice_and_condemned(sluice, pair):
         document = s.wait_phase("rolled_back", 20)
         condemned = time.monotonic() - sent_back
         results = load.stop()
-    assert 3.0 < condemned < 8
+    assert 3.0 < condemned < 15
     assert guarded(s) == ["canary.retreated", "canary.probed", "canary.retreated",
                           "canary.probed", "rollout.rolled_back"]
     reason = document["decision"]["reason"]
-    assert reason.startswith("rolled back: failed on 3 visits in "), reason
+    # With pauses as short as these the steady test may have seen enough on the last visit, too.
+    by = {"criterion": "failed on 3 visits in ", "wide": "steadily, in at least four stretches"}
+    assert reason.startswith("rolled back: " + by[document["decision"]["cause"]]), reason
     assert "error_rate max 1%" in reason
     # users met three short visits, and nothing else
     bad = failures(results)
