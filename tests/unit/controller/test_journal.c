@@ -380,6 +380,89 @@ static void test_recent_looks_can_be_read(void **state)
     recorded_deinit(&r);
 }
 
+/* A step that never ends, so that the canary stays under way. */
+#define LONG_POLICY                                                                                \
+    "rollout: chat\n"                                                                              \
+    "stable: {version: \"2.0.0\", endpoints: [http://127.0.0.1:9001]}\n"                           \
+    "canary: {version: \"2.1.0\", endpoints: [http://127.0.0.1:9002]}\n"                           \
+    "steps: [{weight: 50, hold: 5h}]\n"                                                            \
+    "analysis: {criteria: [{metric: error_rate, max: 1%}]}\n"
+
+/* Over many segments each checkpoint is compared with what was replayed up to it. */
+static void test_checkpoints_are_what_was_replayed(void **state)
+{
+    struct recorded r;
+    struct replay_result result;
+    struct told t;
+    struct strbuf file;
+
+    (void)state;
+    recorded_init_with(&r, LONG_POLICY, JOURNALS_BYTES_MAX);
+    r.errors[VARIANT_STABLE] = r.errors[VARIANT_CANARY] = 0.002;
+    recorded_pass(&r, 400 * NS_PER_SEC, 100 * NS_PER_MS);
+    assert_int_equal(replay(recorded_file(&r, &file), &result, &t), 0);
+    assert_false(result.differs);
+    assert_int_equal(t.damages, 0);
+    assert_int_equal(result.gaps, 0);
+    assert_int_equal(result.looks, r.looks);
+    assert_true(result.segments >= 3);
+    strbuf_deinit(&file);
+    recorded_deinit(&r);
+}
+
+/* The oldest goes first, and what is left begins at its own checkpoint. */
+static void test_the_oldest_goes_when_all_is_full(void **state)
+{
+    const size_t most = 150 * 1024;
+    struct recorded r;
+    struct replay_result result;
+    struct told t;
+    struct strbuf file;
+
+    (void)state;
+    recorded_init_with(&r, LONG_POLICY, most);
+    r.errors[VARIANT_STABLE] = r.errors[VARIANT_CANARY] = 0.002;
+    for (int i = 0; i < 150; i++) {
+        recorded_pass(&r, 10 * NS_PER_SEC, 100 * NS_PER_MS);
+        assert_true(journals_bytes(r.all) <= most);
+        assert_int_equal(journals_bytes(r.all), journal_bytes(r.journal));
+    }
+    assert_int_equal(replay(recorded_file(&r, &file), &result, &t), 0);
+    assert_false(result.differs);
+    assert_int_equal(t.damages, 0);
+    assert_true(result.segments >= 2 && result.looks > 500 && result.looks < r.looks);
+    strbuf_deinit(&file);
+    recorded_deinit(&r);
+}
+
+/* A segment is lost to one wrong byte, and no more. */
+static void test_behind_damage_the_next_checkpoint_is_taken(void **state)
+{
+    struct recorded r;
+    struct replay_result result;
+    struct told t;
+    struct strbuf file;
+    size_t len;
+
+    (void)state;
+    recorded_init_with(&r, LONG_POLICY, JOURNALS_BYTES_MAX);
+    r.errors[VARIANT_STABLE] = r.errors[VARIANT_CANARY] = 0.002;
+    recorded_pass(&r, 400 * NS_PER_SEC, 100 * NS_PER_MS);
+    struct str all = recorded_file(&r, &file);
+    size_t second = find_record(all, JOURNAL_SEGMENT, 1, &len);
+    size_t hit = second + len + 200;
+    file.ptr[hit] = (char)(file.ptr[hit] ^ 4);
+    assert_int_equal(replay(all, &result, &t), 0);
+    assert_int_equal(t.damages, 1);
+    assert_true(t.damage_at <= hit && hit - t.damage_at < 200);
+    assert_false(result.differs);
+    assert_true(result.ended);
+    assert_int_equal(result.gaps, 1);
+    assert_true(result.looks < r.looks && result.looks > 100);
+    strbuf_deinit(&file);
+    recorded_deinit(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +478,9 @@ int main(void)
         cmocka_unit_test(test_another_decision_is_shown),
         cmocka_unit_test(test_another_look_is_noticed),
         cmocka_unit_test(test_recent_looks_can_be_read),
+        cmocka_unit_test(test_checkpoints_are_what_was_replayed),
+        cmocka_unit_test(test_the_oldest_goes_when_all_is_full),
+        cmocka_unit_test(test_behind_damage_the_next_checkpoint_is_taken),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
