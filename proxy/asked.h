@@ -15,7 +15,7 @@
 
 struct asked;
 
-/* Whether a criterion of the policy needs to know. */
+/* Whether a criterion of the policy tells streams from other answers before they have ended. */
 bool asked_matters(const struct policy_analysis *);
 
 /* What the head alone says. */

@@ -375,7 +375,8 @@ void attempt_first(struct exchange *ex, struct str *body)
     retry_budget_deposit(&w->budgets[ex->route->rollout], upstream_of(ex)->retries_budget);
     recorder_dispatch(w->shard, &ex->ticket, ex->route->rollout, ex->epoch, ex->variant,
                       ex->applies, w->loop.now_ns);
-    attempt_asks(ex);
+    if (ex->asks != STREAM_UNKNOWN)
+        attempt_asks(ex);
     /* Who waits goes first. */
     if (slots_waiting(w->shared->slots, slots_version(ex->route->rollout, ex->variant)) == 0 &&
         attempt_choose(ex))

@@ -4,12 +4,18 @@
 
 #include "base/check.h"
 
+#define TYPE(text)                                                                                 \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
+
 static enum stream_kind stream_kind(const struct head *response)
 {
-    static const char *const line_types[] = {
-        "application/x-ndjson",    "application/ndjson",    "application/jsonl",
-        "application/x-jsonl",     "application/jsonlines", "application/x-jsonlines",
-        "application/stream+json",
+    static const struct str line_types[] = {
+        TYPE("application/x-ndjson"),    TYPE("application/ndjson"),
+        TYPE("application/jsonl"),       TYPE("application/x-jsonl"),
+        TYPE("application/jsonlines"),   TYPE("application/x-jsonlines"),
+        TYPE("application/stream+json"),
     };
     const struct head_field *field = head_get(response, FIELD_CONTENT_TYPE);
     struct str type;
@@ -22,7 +28,7 @@ static enum stream_kind stream_kind(const struct head *response)
     if (str_ieq(type, STR("text/event-stream")))
         return STREAM_EVENTS;
     for (size_t i = 0; i < ARRAY_LEN(line_types); i++) {
-        if (str_ieq(type, str_from(line_types[i])))
+        if (str_ieq(type, line_types[i]))
             return STREAM_LINES;
     }
     return STREAM_NONE;

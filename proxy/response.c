@@ -161,7 +161,7 @@ static void watch(struct exchange *ex, const struct head *h)
         return;
     ex->observe = observe_new(ex->route->policy->protocol, h, ex->worker->shapes, &unseen);
     ex->stream = ex->observe != NULL || unseen ? STREAM_YES : STREAM_NO;
-    if (ex->attempts == 1)
+    if (ex->route->asks && ex->attempts == 1)
         recorder_stream(ex->worker->shard, &ex->ticket, (enum outcome_stream)ex->stream);
     if (unseen)
         stat_add(&ex->worker->stats.streams_unseen, 1);

@@ -39,7 +39,7 @@ struct route {
     const struct policy *policy;
     const struct fields_plan *fields; /* values its criteria compare; NULL: none does */
     bool has_where;                   /* not every criterion looks at every request */
-    bool asks;                        /* whether a request wants a stream matters */
+    bool asks;                        /* a criterion tells streams from other answers */
     struct route_version versions[VARIANT_COUNT];
 };
 
