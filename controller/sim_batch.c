@@ -188,7 +188,7 @@ static void count_ends(const struct sim_batch *b, struct sim_figures *ret)
         const struct sim_result *r = &b->results[i];
         ends[r->end]++;
         full += r->max_weight_bp >= most_bp;
-        sent_back += r->down.known;
+        sent_back += r->sent_back;
         ret->causes[r->end == SIM_REVERTED ? r->cause : CAUSE_NONE]++;
         ret->retreats += (double)r->retreats / (double)b->count;
         ret->looks += (double)r->looks / (double)b->count;

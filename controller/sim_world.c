@@ -98,10 +98,12 @@ static void take_toll(const struct sim_world *w, struct sim_toll *ret)
 {
     const struct sim_traffic *t = &w->traffic;
 
+    if (t->onset_tick < 0)
+        return;
     ret->known = true;
-    ret->ns = t->onset_tick < 0 ? 0 : (w->tick - t->onset_tick) * SIM_TICK_NS;
-    ret->requests = t->onset_tick < 0 ? 0 : t->requests;
-    ret->failed = t->onset_tick < 0 ? 0 : t->failed;
+    ret->ns = (w->tick - t->onset_tick) * SIM_TICK_NS;
+    ret->requests = t->requests;
+    ret->failed = t->failed;
 }
 
 static void finish(struct sim_world *w, enum sim_end end, enum rollout_cause cause)
@@ -137,6 +139,7 @@ static void event(void *ctx, const struct rollout_decision *d)
     r->digest =
         r->digest * UINT64_C(0x100000001b3) ^ hash_fnv1a((struct str){(const char *)d, sizeof(*d)});
     trace(w, d->event);
+    r->sent_back = r->sent_back || taken;
     if (taken && !r->down.known)
         take_toll(w, &r->down);
     if (taken && d->state.phase != PHASE_ROLLED_BACK)
@@ -329,6 +332,7 @@ static void traffic(struct sim_world *w)
 static void rival_weight(struct sim_world *w, uint32_t weight_bp)
 {
     if (w->weight_bp > 0 && weight_bp == 0) {
+        w->result->sent_back = true;
         take_toll(w, &w->result->down);
         take_toll(w, &w->result->verdict);
     }

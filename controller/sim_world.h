@@ -19,7 +19,7 @@
 
 /* What has passed since the canary's trouble began (its first traffic, or the onset). */
 struct sim_toll {
-    bool known; /* it came to that */
+    bool known; /* it came to that, and not before the trouble began */
     int64_t ns;
     uint64_t requests, failed; /* of the canary, dispatched until then; those that fail, or will */
 };
@@ -39,6 +39,7 @@ struct sim_result {
     int64_t end_ns;            /* since the start of the rollout */
     struct sim_toll down;      /* traffic was taken away for the first time */
     struct sim_toll verdict;   /* it was reverted */
+    bool sent_back;            /* taken away at least once, at any time */
     uint32_t retreats;         /* taken away, and not for good */
     uint32_t step;             /* reached */
     uint32_t max_weight_bp;    /* ever served */
