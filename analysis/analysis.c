@@ -53,6 +53,7 @@ struct analysis *analysis_new(const struct policy *p)
     uint64_t open = slots_in(p, p->upstream.total_timeout_ns) + SLOTS_MORE;
     a->open_max = open < OPEN_MIN ? OPEN_MIN : open > OPEN_MAX ? OPEN_MAX : (size_t)open;
     a->count = p->analysis.criteria_count;
+    a->down_limits = hard_down_limits(&p->analysis);
     a->criteria = xcalloc(a->count > 0 ? a->count : 1, sizeof a->criteria[0]);
     wide_init(&a->wide, p, &a->plan);
     for (size_t c = 0; c < a->count; c++) {

@@ -133,12 +133,12 @@ static void walk_open(const struct analysis *a, struct walk *ret)
                              shares_of(&w->counts[VARIANT_CANARY], absolute[k]));
         if (w->visit != a->visit_count)
             continue;
-        run_add(&run, w, a->count);
+        run_add(&run, w, a->down_limits);
         ret->down = ret->down || run_trips(&run, a->policy);
         if (run.failures >= ret->longest.failures)
             ret->longest = run;
         if (a->visit.active)
-            visit_add(&a->visit, &ret->visit, w, a->count, analysis_patience(a));
+            visit_add(&a->visit, &ret->visit, w, a->down_limits, analysis_patience(a));
     }
 }
 

@@ -41,10 +41,10 @@ static void close_oldest(struct analysis *a)
         criterion_close(&a->criteria[c], w, w->step == a->step);
     placebo_close(&a->placebo, w);
     if (w->visit == a->visit_count) {
-        run_add(&a->closed_run, w, a->count);
+        run_add(&a->closed_run, w, a->down_limits);
         a->run_tripped = a->run_tripped || run_trips(&a->closed_run, a->policy);
         if (a->visit.active)
-            visit_close(&a->visit, w, a->count, analysis_patience(a));
+            visit_close(&a->visit, w, a->down_limits, analysis_patience(a));
     }
     window_drop(&a->window, 1);
     if (a->window.count == 0)

@@ -23,6 +23,7 @@ struct analysis {
     size_t count;
     struct criterion *criteria; /* heap */
     bool values;                /* some are shifts, or follow a window's rule */
+    uint32_t down_limits;       /* hard_down_limits */
     bool lesser;                /* some may pause or report, or come to */
     struct window window;       /* the fast slots: each criterion's fast ring has one for each */
     struct wide wide;

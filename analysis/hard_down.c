@@ -1,23 +1,38 @@
-/* A request in flight ends a run, unless some criterion already holds it bad: a canary that answers
- * nothing at all is found by the limits on times, and by its timeouts.
+/* A request in flight ends a run, unless an absolute limit already holds it bad: a canary that
+ * answers nothing at all is found by the limits on times, and by its timeouts.
  */
 #include "analysis/hard_down.h"
 
-/* Requests in flight that some criterion already holds bad. */
-static int64_t overdue(const struct slot_counts *counts, size_t criteria)
+static const double rare_share = 0.05 + 1e-9; /* 1 - 0.95 is a little more than 0.05 */
+
+uint32_t hard_down_limits(const struct policy_analysis *p)
+{
+    uint32_t limits = 0;
+    for (size_t i = 0; i < p->criteria_count; i++) {
+        const struct policy_criterion *c = &p->criteria[i];
+        if (criterion_is_time(c) && c->test == TEST_MAX && 1 - c->quantile <= rare_share)
+            limits |= UINT32_C(1) << i;
+    }
+    return limits;
+}
+
+/* Requests in flight that one of these criteria already holds bad. */
+static int64_t overdue(const struct slot_counts *counts, uint32_t limits)
 {
     int64_t most = 0;
-    for (size_t c = 0; c < criteria; c++)
+    for (; limits != 0; limits &= limits - 1) {
+        size_t c = (size_t)__builtin_ctz(limits);
         if (counts->overdue[c] > most)
             most = counts->overdue[c];
+    }
     return most;
 }
 
-struct shares hard_down_shares(const struct slot_counts *canary, size_t criteria)
+struct shares hard_down_shares(const struct slot_counts *canary, uint32_t limits)
 {
     struct shares ret = {0};
     int64_t judged = (int64_t)canary->dispatched - canary->excused;
-    int64_t late = overdue(canary, criteria);
+    int64_t late = overdue(canary, limits);
     int64_t pending = (int64_t)canary->dispatched - canary->settled - late;
     if (judged <= 0)
         return ret;
@@ -28,12 +43,12 @@ struct shares hard_down_shares(const struct slot_counts *canary, size_t criteria
     return ret;
 }
 
-void run_add(struct run *run, const struct window_slot *w, size_t criteria)
+void run_add(struct run *run, const struct window_slot *w, uint32_t limits)
 {
     const struct slot_counts *canary = &w->counts[VARIANT_CANARY];
     if (canary->dispatched == 0 && canary->errors == 0)
         return;
-    struct shares s = hard_down_shares(canary, criteria);
+    struct shares s = hard_down_shares(canary, limits);
     if (s.sample == 0)
         return;
     if (s.bad < s.sample) {

@@ -20,10 +20,15 @@ struct run {
     int64_t first_slot, last_slot;
 };
 
-/* Requests of the slot that were judged one way or the other or may be, and those that failed. */
-struct shares hard_down_shares(const struct slot_counts *canary, size_t criteria);
+/* The criteria (a bit each) that hold a request in flight to be failing: absolute limits that at
+ * most one answer in twenty may break. That a request takes longer than stable's median, or than
+ * stable lately took at all, happens to all when both are slow, and is no failure. */
+uint32_t hard_down_limits(const struct policy_analysis *);
+/* Requests of the slot that were judged one way or the other or may be, and those that failed;
+ * `limits` as above. */
+struct shares hard_down_shares(const struct slot_counts *canary, uint32_t limits);
 
-void run_add(struct run *, const struct window_slot *, size_t criteria);
+void run_add(struct run *, const struct window_slot *, uint32_t limits);
 int64_t run_ns(const struct run *, const struct policy *);
 bool run_trips(const struct run *, const struct policy *);
 

@@ -27,7 +27,7 @@ struct slot_counts {
                                         again, when such a request ends. What may still turn out
                                         bad: slot_counts_pending (analysis/window.h). Against a
                                         limit near stable's median this says little: half of what
-                                        is well is over it for a while */
+                                        is well is over it for a while. Hence hard_down_limits */
 };
 
 struct slot_delta {

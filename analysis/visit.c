@@ -48,20 +48,20 @@ struct visit_walk visit_walk(const struct visit *v)
 }
 
 void visit_add(const struct visit *v, struct visit_walk *walk, const struct window_slot *w,
-               size_t criteria, int64_t patience)
+               uint32_t limits, int64_t patience)
 {
     const struct slot_counts *canary = &w->counts[VARIANT_CANARY];
-    shares_add(&walk->sum, v->asked.criterion < criteria ? shares_of(canary, v->asked.criterion)
-                                                         : hard_down_shares(canary, criteria));
+    shares_add(&walk->sum, v->asked.criterion < CRITERIA_MAX ? shares_of(canary, v->asked.criterion)
+                                                             : hard_down_shares(canary, limits));
     walk->log_ratio = log_ratio(&v->asked, &walk->sum);
     if (w->slot - v->begin + 1 >= patience)
         walk->least = fmin(walk->least, walk->log_ratio);
 }
 
-void visit_close(struct visit *v, const struct window_slot *w, size_t criteria, int64_t patience)
+void visit_close(struct visit *v, const struct window_slot *w, uint32_t limits, int64_t patience)
 {
     struct visit_walk walk = visit_walk(v);
-    visit_add(v, &walk, w, criteria, patience);
+    visit_add(v, &walk, w, limits, patience);
     v->closed = walk.sum;
     v->closed_least = walk.least;
 }

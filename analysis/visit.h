@@ -42,10 +42,10 @@ struct visit_walk {
     double log_ratio, least;
 };
 struct visit_walk visit_walk(const struct visit *);
-/* `patience`: ends of slots before the (m + 2)nd do not count. */
+/* `limits`: see hard_down_limits. `patience`: ends of slots before the (m + 2)nd do not count. */
 void visit_add(const struct visit *, struct visit_walk *, const struct window_slot *,
-               size_t criteria, int64_t patience);
-void visit_close(struct visit *, const struct window_slot *, size_t criteria, int64_t patience);
+               uint32_t limits, int64_t patience);
+void visit_close(struct visit *, const struct window_slot *, uint32_t limits, int64_t patience);
 bool visit_cleared(const struct visit *, double least, int64_t now_slot, int64_t patience);
 
 #endif

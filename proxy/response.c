@@ -163,8 +163,12 @@ static void watch(struct exchange *ex, const struct head *h)
     ex->stream = ex->observe != NULL || unseen ? STREAM_YES : STREAM_NO;
     if (ex->route->asks && ex->attempts == 1)
         recorder_stream(ex->worker->shard, &ex->ticket, (enum outcome_stream)ex->stream);
-    if (unseen)
+    if (unseen) {
         stat_add(&ex->worker->stats.streams_unseen, 1);
+        /* Its content came no sooner than its head: more will not be known. */
+        if (ex->attempts == 1)
+            recorder_first_token(&ex->ticket, ex->worker->loop.now_ns);
+    }
     if (ex->route->fields != NULL && ex->attempts == 1)
         ex->fields = fields_new(ex->route->fields, ex->applies, h);
 }
