@@ -6,6 +6,8 @@
 #include <math.h>
 
 enum { BISECTIONS = 52 };
+/* What a rollout that is held longer than planned gets besides, however long. */
+#define LATE_SHARE   1e-3
 #define REQUESTS_MAX (UINT64_C(1) << 40) /* more than anyone waits for */
 
 static const double rel_grids[GRID_COUNT][SEQUENTIAL_REL_POINTS] = {
@@ -70,6 +72,14 @@ double sequential_cap(const struct sequential_plan *plan, size_t points)
     return cap;
 }
 
+/* Of LATE_SHARE, what is not given out yet when so many slots have begun. It falls so slowly that
+ * days after the plan's end there is still some to give, and so fast that the sum is bounded. */
+static double late_left(uint64_t planned, uint64_t begun)
+{
+    double periods = begun > planned ? (double)(begun - planned) / (double)planned : 0;
+    return 1 / (1 + log1p(periods));
+}
+
 double sequential_start(const struct sequential_plan *plan, struct sequential_starts *given,
                         uint64_t count, bool step_start, bool baking)
 {
@@ -80,6 +90,9 @@ double sequential_start(const struct sequential_plan *plan, struct sequential_st
     double each = plan->bake_slots > 0 ? 4 : 2; /* halves, or quarters */
     double start = now > 0 ? (double)now / (each * (double)planned) : 0;
 
+    if (planned > 0 && *taken + count > planned)
+        start += LATE_SHARE * 2 / each *
+                 (late_left(planned, *taken) - late_left(planned, *taken + count));
     *taken += count;
     if (step_start && given->steps < plan->steps) {
         given->steps++;

@@ -70,7 +70,10 @@ double sequential_cap(const struct sequential_plan *, size_t points);
 /* A regression that begins late should not have to pay for an early good record, so a share of the
  * evidence starts afresh in every slot (1/2H each; with a bake a quarter is spread over the steps'
  * slots and a quarter over the bake's, which are many more), and a larger one at every step (1/2S).
- * What was given out: all of it sums to at most 1. */
+ * What was given out: all of it sums to at most 1. A rollout that is held longer than its plan (it
+ * waits for a person, or for evidence) must not go blind: the record of hours would outweigh any
+ * failure. It gets a thousandth more, spread over all the time to come in ever smaller parts, so
+ * that the chance of a false alarm is at most 1.001 alpha however long it is held. */
 struct sequential_starts {
     uint64_t slots, bake_slots, steps;
 };

@@ -185,6 +185,26 @@ static void test_evidence_runs_through_steps_and_idle_time(void **state)
     teardown(&f);
 }
 
+/* A canary that waits for somebody, many times as long as its steps were to last: hours of a good
+ * record, after which the evidence of any moment is nothing at all, must not make it untouchable.
+ */
+static void test_a_canary_that_is_held_for_hours_is_still_found(void **state)
+{
+    struct fixture f;
+    int64_t bad = 0;
+    (void)state;
+    setup(&f, 0.005);
+    weight(&f, 5000, true);
+    for (int i = 0; i < 12000; i++)
+        second(&f, 50, 0, 50, 0);
+    assert_true(f.report.log_e < -10);
+    while (!f.report.crossed) {
+        second(&f, 50, 45, 50, 0);
+        assert_true(++bad <= 8);
+    }
+    teardown(&f);
+}
+
 /* A week of waiting is one slot's work, and costs none of the plan's start weights at weight 0. */
 static void test_a_gap_of_a_million_slots(void **state)
 {
@@ -767,6 +787,7 @@ int main(void)
         cmocka_unit_test(test_a_dead_canary_is_found_in_three_slots),
         cmocka_unit_test(test_a_shared_outage_accuses_nobody_by_comparison),
         cmocka_unit_test(test_evidence_runs_through_steps_and_idle_time),
+        cmocka_unit_test(test_a_canary_that_is_held_for_hours_is_still_found),
         cmocka_unit_test(test_a_gap_of_a_million_slots),
         cmocka_unit_test(test_late_outcomes_give_the_same_bits),
         cmocka_unit_test(test_late_outcomes_keep_their_weight),
