@@ -57,6 +57,9 @@ static const char only_max[] =
 static const char long_steps[] = HEAD STEPS("10m") "analysis:\n" CRITERIA;
 static const char with_latency[] =
     HEAD STEPS("2m") "analysis:\n" CRITERIA "    - {metric: latency, quantile: 99%, max: 500ms}\n";
+static const char only_relative[] = HEAD STEPS("2m") "analysis:\n  criteria:\n"
+                                                     "    - {metric: error_rate, max_increase: "
+                                                     "0.5%}\n";
 static const char observing[] = HEAD STEPS("2m") "analysis:\n  mode: observe\n" CRITERIA;
 static const char eager[] =
     HEAD STEPS("1m") "analysis:\n  burst_guard: {slot: 1s, min_bad_slots: 0, confirm: []}\n"
@@ -67,7 +70,7 @@ static const char eager[] =
 /* Bounds are on counts of rollouts, and on median and p95 until traffic is taken away; 0: none. */
 struct scenario {
     const char *name, *policy;
-    const char *stable, *canary; /* as for `sluice simulate` */
+    const char *stable, *canary, *shared; /* as for `sluice simulate` */
     size_t rollouts;
     double rps, hours;
     size_t promoted_min, promoted_max, reverted_min, reverted_max;
@@ -138,8 +141,8 @@ static const struct scenario scenarios[] = {
      .hours = 1,
      .reverted_min = 500,
      .reverted_max = ALL,
-     .down_s = {0.8, 1.4},
-     .down_failed = {8, 11},
+     .down_s = {0.6, 1.0},
+     .down_failed = {6, 9},
      .max_weight_bp = 1000},
     {.name = "20% fail, 2 minutes into a step of 10",
      .policy = long_steps,
@@ -187,6 +190,24 @@ static const struct scenario scenarios[] = {
      .reverted_max = ALL,
      .down_s = {5, 6},
      .max_weight_bp = 1000},
+    {.name = "bursts of seconds interrupt a healthy canary and do not end it",
+     .policy = long_steps,
+     .stable = "errors=0.05%,bursts=3s/300s:50%" QUICK,
+     .rollouts = 150,
+     .rps = 50,
+     .hours = 2,
+     .promoted_min = 145,
+     .promoted_max = ALL,
+     .reverted_max = 2},
+    {.name = "an outage that both share is no evidence",
+     .policy = only_relative,
+     .stable = "errors=0.1%" QUICK,
+     .shared = "outage=3m+2m:40%",
+     .rollouts = 150,
+     .rps = 50,
+     .hours = 2,
+     .promoted_min = 150,
+     .promoted_max = ALL},
     {.name = "no traffic to speak of decides nothing",
      .policy = usual,
      .stable = "errors=0%",
@@ -209,12 +230,14 @@ static struct sim_plan *plan_of(const struct scenario *s, const struct policy *p
     struct sim_spec spec;
     struct error error;
     const char *canary = s->canary == NULL ? "" : s->canary;
+    const char *shared = s->shared == NULL ? "" : s->shared;
 
     sim_spec_init(&spec);
     spec.rps = s->rps;
     CHECK(sim_variant_parse(&spec.variants[VARIANT_STABLE], str_from(s->stable), &error) == 0);
     spec.variants[VARIANT_CANARY] = spec.variants[VARIANT_STABLE];
     CHECK(sim_variant_parse(&spec.variants[VARIANT_CANARY], str_from(canary), &error) == 0);
+    CHECK(sim_shared_parse(&spec.shared, str_from(shared), &error) == 0);
     CHECK(sim_spec_check(&spec, &error) == 0);
     return sim_plan_new(policy, &spec, true);
 }
