@@ -76,7 +76,8 @@ struct criterion_report {
     bool failed;  /* for good: a shift, a window method's rule; for what pauses or reports, the
                      first crossing of its fast test */
     bool frozen;  /* relative, at 100 %: judged against frozen_p0, and by frozen_on_fail */
-    bool reference_missing; /* follows stable's quantile, which is not known yet: no samples */
+    bool reference_missing; /* follows stable's quantile, which is not known yet: no samples.
+                               Of plain latency that is undecided, of other times no data */
     double log_e;      /* fast evidence against the canary (natural log; -inf is reported as -1e9).
                           With on_stable_degraded: hold an absolute limit counts no more than what the
                           canary does beyond stable, while both have traffic */

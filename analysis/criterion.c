@@ -215,13 +215,24 @@ static bool passes(const struct criterion *c, const struct criterion_view *view,
     return !view->alarm && !r->suspect;
 }
 
+/* All answers have a latency, so what is missing is enough of stable's traffic to follow. That is
+ * no metric that fell silent, and rollouts with few requests an hour would never move. Of other
+ * times nobody knows whether any will ever come. */
+static bool too_little_to_follow(const struct criterion *c, const struct criterion_report *r)
+{
+    const struct policy_where *where = &c->policy->where;
+
+    return r->reference_missing && c->policy->metric == METRIC_LATENCY && where->path_count == 0 &&
+           where->method_count == 0 && where->stream == WHERE_ANY;
+}
+
 static enum verdict judge(const struct criterion *c, const struct criterion_view *view,
                           const struct criterion_report *r)
 {
     if (r->failed || view->carried || (c->sequential && r->log_e >= r->threshold))
         return VERDICT_FAIL;
     if (!has_data(c, view, r))
-        return VERDICT_NO_DATA;
+        return too_little_to_follow(c, r) ? VERDICT_UNDECIDED : VERDICT_NO_DATA;
     return passes(c, view, r) ? VERDICT_PASS : VERDICT_UNDECIDED;
 }
 

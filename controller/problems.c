@@ -1,4 +1,5 @@
 /* What needs a person, in sentences: the part of a rollout's document that says so. */
+#include <math.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -36,6 +37,24 @@ static void add_missing(json_t *all, const struct engine *e)
         snprintf(text, sizeof(text), "%.160s has no data: %s answers%s were looked at and %s",
                  c->name, count_text(looked, count), whose,
                  looked > 0 ? "none had such a value" : "so none could have one");
+        add_problem(all, text);
+    }
+}
+
+/* With so little traffic a comparison of times says nothing, which somebody should know. */
+static void add_unfollowed(json_t *all, const struct engine *e)
+{
+    char text[320];
+
+    for (size_t i = 0; i < e->report.count; i++) {
+        const struct policy_criterion *c = &e->policy->analysis.criteria[i];
+        if (!e->report.criteria[i].reference_missing || e->state.held_ns < SILENCE_NS)
+            continue;
+        snprintf(
+            text, sizeof(text),
+            "%.160s is not judged: it takes %.0f answers of stable in ten minutes to know what "
+            "to compare with",
+            c->name, ceil(2 / (1 - c->quantile) - 1e-6));
         add_problem(all, text);
     }
 }
@@ -82,6 +101,7 @@ json_t *document_problems(const struct engine *e)
         add_problem(all, text);
     }
     add_missing(all, e);
+    add_unfollowed(all, e);
     add_stable(all, e);
     if (e->owed)
         add_problem(all, "the store does not take the present state; the log says why");
