@@ -12,6 +12,7 @@
 #include "cli/load.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/simulate_journal.h"
 #include "cli/simulate_text.h"
 #include "controller/rollout.h"
 #include "controller/sim_batch.h"
@@ -336,8 +337,9 @@ static int run_simulate(const struct cli_args *args)
     strbuf_init(&out, OUTPUT_BYTES_MAX);
     if (load_files(&files, &load) == 0) {
         const struct policy *p = choose(load.set, args->arg_count > 1 ? args->args[1] : NULL);
+        const char *journal = option_value(args, "from-journal");
         if (p != NULL)
-            rc = simulate(args, p);
+            rc = journal == NULL ? simulate(args, p) : simulate_journal(args, p, journal);
     } else {
         load_print_diagnostics(&load, &out);
         load_print_error_counts(&load, &out);
@@ -359,6 +361,7 @@ static const struct cli_option simulate_options[] = {
     {"jobs", 'j', "N", "threads (one per core)"},
     {"svg", 0, "FILE", "draw weight and evidence over time, of the first rollout"},
     {"compare", 0, "RULES", "argo, flagger: what their rules would have done; argo:60s:0:1%"},
+    {"from-journal", 0, "FILE", "instead: what this policy would have done with that rollout"},
     {"watch", 0, "DURATION", "stable alone, before the rollout (1m)"},
     {"hours", 0, "N", "end of a rollout that does not end by itself"},
     {"no-bake", 0, NULL, "promoted with the last step"},
@@ -386,7 +389,8 @@ const struct cli_command command_simulate = {
         "from\n"
         "a minute, 3 or 5, and the policy's own limit on the error rate.",
     .example = "  sluice simulate chat.yaml --canary errors=5% --rps 100\n"
-               "  sluice simulate chat.yaml --canary shift=2x --stable latency=lognormal:3s:1",
+               "  sluice simulate chat.yaml --canary shift=2x --stable latency=lognormal:3s:1\n"
+               "  sluice simulate stricter.yaml --from-journal chat.journal",
     .options = simulate_options,
     .option_count = sizeof(simulate_options) / sizeof(simulate_options[0]),
     .args_min = 1,

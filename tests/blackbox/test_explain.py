@@ -208,3 +208,35 @@ def test_events_and_documents_stay_small(failing):
     assert "basis" not in document["decision"]
     assert "basis" in s.api("GET", f"/v1/decisions/{document['decision']['id']}")[1]
 
+
+
+def test_another_policy_is_tried_on_what_was_seen(failing, tmp_path):
+    """A laxer one goes on where the recorded one took the canary back, and a metric that nobody
+    counted is named."""
+    s, stable, canary, _ = failing
+    path = journal(s, tmp_path)
+    same, laxer = tmp_path / "same.yaml", tmp_path / "laxer.yaml"
+    for file, limit in ((same, "1%"), (laxer, "49%")):
+        file.write_text(json.dumps(policy(
+            "chat", stable, canary, first={"steps": steps(50, 100, hold="10m")},
+            analysis={"burst_guard": FAST_GUARD, "hard_down": {"failures": 0},
+                      "criteria": [{"metric": "error_rate", "max": limit},
+                                   {"metric": "latency", "quantile": "99%", "max": "30s",
+                                    "on_fail": "report"}]})))
+    result = json.loads(cli(s, "simulate", same, "--from-journal", path, "-o", "json"))
+    assert result["same"] and result["parts"] is None and result["canary_requests"] > 100
+    assert result["criteria_without_counts"] == ["latency p99 max 30s"]
+    assert [d["recorded"]["type"] for d in result["decisions"] if d["recorded"]] == \
+        [d["this_policy"]["type"] for d in result["decisions"] if d["this_policy"]]
+
+    result = json.loads(cli(s, "simulate", laxer, "--from-journal", path, "-o", "json"))
+    assert not result["same"]
+    assert result["parts"]["recorded"]["type"] == "rollout.rolled_back"
+    assert result["parts"]["this_policy"] is None
+    text = cli(s, "simulate", laxer, "--from-journal", path).decode()
+    assert "here the two part" in text and "nobody knows" in text
+    assert 'not tried: "latency p99 max 30s"' in text
+
+    done = subprocess.run([SLUICE, "simulate", laxer, "--from-journal", laxer],
+                          capture_output=True, timeout=30)
+    assert done.returncode == 1 and b"no journal" in done.stderr, done
