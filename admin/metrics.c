@@ -171,6 +171,19 @@ static void add_voided(struct metrics *m)
     }
 }
 
+static void add_values_lost(struct metrics *m)
+{
+    prometheus_family(&m->p, "sluice_values_lost_total", "counter",
+                      "Values of answers that drift compares and that were not counted, because "
+                      "more came between two looks than are kept.");
+    for (size_t i = 0; i < m->ports->set->count; i++) {
+        struct recorder_totals totals = {.overflows = 0};
+        m->ports->totals(m->ports->ctx, (uint32_t)i, &totals);
+        prometheus_u64(&m->p, "", PROMETHEUS_LABELS({"rollout", policy_at(m, i)->name}),
+                       totals.values_lost);
+    }
+}
+
 static void add_results(struct metrics *m)
 {
     prometheus_family(&m->p, "sluice_results_total", "counter",
@@ -420,6 +433,7 @@ void metrics_render(struct metrics *m, struct strbuf *out)
     add_requests(m);
     add_retries(m);
     add_voided(m);
+    add_values_lost(m);
     add_results(m);
     for (size_t f = 0; f < ARRAY_LEN(time_families); f++)
         add_times(m, f);

@@ -10,7 +10,7 @@ HERE = pathlib.Path(__file__).parent
 def main():
     status = 0
     for name in ("split.py", "lossless.py", "million.py", "memory.py", "sse.py", "upgrade.py",
-                 "reload.py", "slowhttptest.py", "detection.py"):
+                 "reload.py", "slowhttptest.py", "detection.py", "predicted.py"):
         print(f"== {name}", flush=True)
         try:
             done = subprocess.run([sys.executable, HERE / name], timeout=3600)

@@ -150,7 +150,7 @@ static void fake_totals(void *ctx, uint32_t rollout, struct recorder_totals *ret
 {
     struct fake *f = ctx;
 
-    *ret = (struct recorder_totals){.overflows = 0};
+    *ret = (struct recorder_totals){.values_lost = 9};
     for (int v = 0; v < VARIANT_COUNT; v++) {
         size_t n = fake_policies[rollout]->versions[v].endpoint_count;
         ret->variants[v].outcomes[OUTCOME_OK] = 10 * n;

@@ -82,6 +82,7 @@ static void numbers_of_the_parts(void **state)
     assert_has(page, "sluice_rollout_phase{rollout=\"chat\",phase=\"progressing\"} 1\n");
     assert_has(page, "sluice_rollout_phase{rollout=\"chat\",phase=\"idle\"} 0\n");
     assert_has(page, "sluice_rollout_step{rollout=\"chat\"} 2\n");
+    assert_has(page, "sluice_values_lost_total{rollout=\"embed\"} 9\n");
     assert_has(page, "sluice_canary_retreats_total{rollout=\"chat\"} 5\n");
     assert_has(page, "sluice_canary_cleared_total{rollout=\"chat\"} 4\n");
     assert_has(page, "sluice_placebo_sent_back_total{rollout=\"chat\"} 2\n");
