@@ -281,7 +281,8 @@ static void observe_values(struct analysis *a, const struct observation *o, int6
     }
     for (size_t c = 0; c < a->count; c++)
         if (a->criteria[c].method != NULL)
-            window_method_observe(a->criteria[c].method, &a->policy->analysis, c, o, now_ns);
+            window_method_observe(a->criteria[c].method, &a->policy->analysis, c, a->first_epoch, o,
+                                  now_ns);
     a->cache->valid = false;
 }
 

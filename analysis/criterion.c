@@ -180,7 +180,7 @@ static bool has_data(const struct criterion *c, const struct criterion_view *vie
 {
     if (c->shift != NULL)
         return r->shift.found[VARIANT_CANARY] > 0 && r->shift.found[VARIANT_STABLE] > 0;
-    if (r->requests[VARIANT_CANARY] == 0)
+    if (r->requests[VARIANT_CANARY] == 0 || (c->method != NULL && window_method_starves(c->method)))
         return false;
     /* At full weight there is no stable to compare with; its evidence stands where it was. */
     return c->policy->test == TEST_MAX || view->weight_bp >= WEIGHT_FULL_BP ||

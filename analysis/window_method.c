@@ -55,22 +55,27 @@ static void end_window(struct window_method *w, const struct policy_criterion *c
         for (int v = 0; v < VARIANT_COUNT; v++)
             w->last[v] = samples(w, v) > 0 ? (double)w->bad[v] / samples(w, v) : -1;
         w->windows++;
+        w->short_in_a_row = 0;
         w->fails_in_a_row = is_over(w, c) ? w->fails_in_a_row + 1 : 0;
         w->failed = w->failed || w->fails_in_a_row >= c->window_consecutive;
+    } else if (samples(w, VARIANT_CANARY) > 0) {
+        w->short_in_a_row++;
     }
     for (int v = 0; v < VARIANT_COUNT; v++)
         w->began[v] = w->ended[v] = w->excluded[v] = w->bad[v] = 0;
 }
 
 void window_method_observe(struct window_method *w, const struct policy_analysis *a,
-                           size_t criterion, const struct observation *o, int64_t now_ns)
+                           size_t criterion, uint32_t first_epoch, const struct observation *o,
+                           int64_t now_ns)
 {
     const struct policy_criterion *c = &a->criteria[criterion];
 
     if (w->end_ns == 0)
         w->end_ns = now_ns - now_ns % a->slot_ns + c->window_ns;
     for (size_t i = 0; i < o->count; i++)
-        add(w, criterion, &o->deltas[i]);
+        if (o->deltas[i].epoch >= first_epoch)
+            add(w, criterion, &o->deltas[i]);
     if (now_ns < w->end_ns)
         return;
     end_window(w, c);

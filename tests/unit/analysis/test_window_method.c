@@ -32,7 +32,7 @@ static void begin(struct world *w, struct policy_criterion c)
 
 static void look(struct world *w)
 {
-    window_method_observe(&w->w, &w->t.policy.analysis, 0, &w->o, w->now_ns);
+    window_method_observe(&w->w, &w->t.policy.analysis, 0, 1, &w->o, w->now_ns);
     observation_clear(&w->o);
 }
 
@@ -190,6 +190,39 @@ static void test_relative_limits_need_both(void **state)
     observation_deinit(&w.o);
 }
 
+/* A rule that its traffic can never feed is visible as such, and is no pass; nor is the silence of
+ * a pause, or one window that a change of weight cut short. */
+static void test_windows_with_too_few_starve(void **state)
+{
+    struct world w;
+    (void)state;
+    begin(&w, error_rate);
+    minute(&w, 0, 0);
+    minute(&w, 49, 0);
+    minute(&w, 0, 0);
+    assert_false(window_method_starves(&w.w));
+    minute(&w, 49, 0);
+    assert_true(window_method_starves(&w.w));
+    minute(&w, 50, 0);
+    assert_false(window_method_starves(&w.w));
+    observation_deinit(&w.o);
+}
+
+/* Late failures of a canary that was superseded. */
+static void test_another_canarys_requests_do_not_count(void **state)
+{
+    struct world w;
+    (void)state;
+    begin(&w, error_rate);
+    look(&w);
+    struct slot_counts *late = observation_at(&w.o, 0, 3)->variants;
+    late[VARIANT_CANARY].settled = late[VARIANT_CANARY].bad[0] = 100;
+    w.now_ns += NS_PER_MIN;
+    look(&w);
+    assert_int_equal(w.w.windows, 0);
+    observation_deinit(&w.o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +231,8 @@ int main(void)
         cmocka_unit_test(test_windows_do_not_depend_on_looks),
         cmocka_unit_test(test_others_in_flight_are_no_samples),
         cmocka_unit_test(test_relative_limits_need_both),
+        cmocka_unit_test(test_windows_with_too_few_starve),
+        cmocka_unit_test(test_another_canarys_requests_do_not_count),
     };
     return cmocka_run_group_tests_name("window_method", tests, NULL, NULL);
 }
