@@ -325,6 +325,9 @@ void transition_restart(struct transition *t)
     if (s->step > t->policy->step_count || rollout_bakes(s))
         s->step = (uint32_t)t->policy->step_count;
     if (r->visit > 0) {
+        /* The policy may have been edited meanwhile: a criterion that it does not have any more. */
+        if (r->probe.criterion >= t->policy->analysis.criteria_count)
+            r->probe.criterion = CRITERIA_MAX;
         r->weight_bp = resumed_weight(t, r->weight_bp);
         if (r->probing)
             r->left_ns = r->pause_ns;

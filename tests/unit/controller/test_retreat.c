@@ -374,6 +374,11 @@ static void test_restart_in_a_retreat(void **state)
     f.steps[0].weight_bp = 2900;
     rollout_decide(&f.policy, &s, &input, 5, &d);
     assert_int_equal(d.state.retreat.weight_bp, 2500);
+
+    /* and so were the criteria: of one that is gone it cannot be asked, of errors it can */
+    s.retreat.probe.criterion = (uint32_t)f.policy.analysis.criteria_count;
+    rollout_decide(&f.policy, &s, &input, 5, &d);
+    assert_int_equal(d.state.retreat.probe.criterion, CRITERIA_MAX);
 }
 
 int main(void)
