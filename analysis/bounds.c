@@ -75,6 +75,16 @@ static bool is_above_stable(const struct policy_criterion *c, double beta,
            sequential_is_below(prior_of(c), known, bad, beta, limit);
 }
 
+bool bounds_are_above_stable(const struct policy_criterion *c, double beta,
+                             const struct criterion_report *r)
+{
+    struct policy_criterion beside = *c;
+
+    beside.ratio = 1;
+    beside.delta = 0;
+    return r->requests[VARIANT_STABLE] == 0 || is_above_stable(&beside, beta, r);
+}
+
 bool bounds_are_beyond(const struct policy_criterion *c, double beta,
                        const struct criterion_report *r)
 {

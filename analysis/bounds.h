@@ -23,5 +23,9 @@ uint64_t bounds_requests_more(const struct policy *, const struct analysis_repor
  * the frozen limit), or above anything that stable's interval allows. */
 bool bounds_are_beyond(const struct policy_criterion *, double beta,
                        const struct criterion_report *);
+/* Whether it lies above anything that stable's share of the same step may be; without stable: true.
+ */
+bool bounds_are_above_stable(const struct policy_criterion *, double beta,
+                             const struct criterion_report *);
 
 #endif

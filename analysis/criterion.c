@@ -290,8 +290,12 @@ void criterion_report(const struct criterion *c, const struct criterion_view *vi
         ret->no_harm = prefixes_no_harm(view->canary, &c->limit);
     }
     /* The bounds hold at all times at once, and do not know the burst guard: what they exclude is
-     * not stepped up, whether or not the guard lets it be taken back yet. */
-    ret->suspect = c->shift == NULL && bounds_are_beyond(c->policy, view->beta, ret);
+     * not stepped up, whether or not the guard lets it be taken back yet. As in the evidence, a
+     * limit that stable breaks likewise accuses nobody: what an outage of both leaves in the counts
+     * would hold up a step for hours after its end. */
+    ret->suspect = c->shift == NULL && bounds_are_beyond(c->policy, view->beta, ret) &&
+                   (c->fast.kind != EVIDENCE_HELD || view->weight_bp >= WEIGHT_FULL_BP ||
+                    bounds_are_above_stable(c->policy, view->beta, ret));
     ret->failed = c->failed;
     ret->verdict = judge(c, view, ret);
 }

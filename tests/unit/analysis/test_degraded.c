@@ -114,6 +114,43 @@ static void test_degraded_ends_with_stables_trouble(void **state)
     steps_deinit(&f);
 }
 
+/* Nor does what it left in the step's counts hold up the step once it is over; but a canary that is
+ * worse than stable at the same time is as suspect as ever. */
+static void test_a_past_outage_holds_up_nobody(void **state)
+{
+    struct steps f;
+    bool crossed;
+    (void)state;
+    setup(&f, DEGRADED_HOLD);
+    steps_weight(&f, 1000, WEIGHT_STEP);
+    shared_outage(&f, 120, &crossed);
+    for (int i = 0; i < 60; i++)
+        steps_second(&f, 10, 0, 90, 0);
+    assert_true(f.report.criteria[0].value[VARIANT_CANARY] > 0.2);
+    assert_false(f.report.criteria[0].suspect);
+    assert_false(f.report.alarm);
+    assert_false(f.report.no_harm); /* that the limit holds was not shown */
+    for (int i = 0; i < 300 && !f.report.criteria[0].suspect; i++)
+        steps_second(&f, 10, 5, 90, 0);
+    assert_true(f.report.criteria[0].suspect);
+    steps_deinit(&f);
+}
+
+/* While it goes on it is told without a gap, also where the placebo begins again. */
+static void test_degraded_lasts_as_long_as_stables_trouble(void **state)
+{
+    struct steps f;
+    bool crossed;
+    (void)state;
+    setup(&f, DEGRADED_HOLD);
+    steps_weight(&f, 1000, WEIGHT_STEP);
+    shared_outage(&f, 20, &crossed);
+    for (int i = 0; i < 200; i++)
+        assert_true(steps_second(&f, 10, 4, 90, 36)->stable_degraded);
+    assert_true(f.report.placebo.sent_back > 1);
+    steps_deinit(&f);
+}
+
 /* Before a rollout begins stable's bursts are known, and a new canary does not forget them. */
 static void test_bursts_of_an_idle_rollout(void **state)
 {
@@ -159,6 +196,8 @@ int main(void)
         cmocka_unit_test(test_a_past_outage_does_not_condemn_at_full_weight),
         cmocka_unit_test(test_evidence_of_full_weight_survives_a_retreat),
         cmocka_unit_test(test_degraded_ends_with_stables_trouble),
+        cmocka_unit_test(test_a_past_outage_holds_up_nobody),
+        cmocka_unit_test(test_degraded_lasts_as_long_as_stables_trouble),
         cmocka_unit_test(test_bursts_of_an_idle_rollout),
         cmocka_unit_test(test_what_is_no_burst),
     };
