@@ -184,11 +184,13 @@ static void drop_foreign(const struct window_slot *w, struct slot_delta *delta)
         delta->variants[VARIANT_STABLE] = (struct slot_counts){0};
 }
 
-static bool any_bad(const struct slot_counts *counts, size_t criteria)
+/* Errors, and what broke an absolute limit. What is compared with stable is bad now and then with
+ * every canary (half of all are above the median): that begins nothing. */
+static bool any_bad(const struct analysis *a, const struct slot_counts *counts)
 {
     bool any = counts->errors > 0;
-    for (size_t c = 0; c < criteria; c++)
-        any = any || counts->bad[c] > 0;
+    for (size_t c = 0; c < a->count; c++)
+        any = any || (a->criteria[c].policy->test == TEST_MAX && counts->bad[c] > 0);
     return any;
 }
 
@@ -267,7 +269,7 @@ static void apply(struct analysis *a, struct slot_delta delta)
     if (w->step != a->step)
         return;
     a->step_requests += canary->dispatched;
-    if (any_bad(canary, a->count) && (a->first_bad_slot < 0 || delta.slot < a->first_bad_slot))
+    if (any_bad(a, canary) && (a->first_bad_slot < 0 || delta.slot < a->first_bad_slot))
         a->first_bad_slot = delta.slot;
 }
 

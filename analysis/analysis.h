@@ -150,7 +150,8 @@ struct analysis_report {
     int64_t run_ns;
     uint64_t step_requests; /* canary requests dispatched in this step */
     /* of the canary in this step, for the message of a rollback: */
-    int64_t first_bad_slot; /* slot of the first known error in this step, -1 */
+    /* slot of the first known error or broken absolute limit in this step, -1: none */
+    int64_t first_bad_slot;
     size_t count;
     struct criterion_report criteria[CRITERIA_MAX];
 };

@@ -255,9 +255,13 @@ const struct cli_command command_status = {
     .name = "status",
     .summary = "where a rollout stands, what was observed, what the next step still waits for",
     .usage = "[NAME] [--watch] [-o json]",
-    .details = "Per criterion: what the canary does with its bounds, what stable does, the limit,\n"
-               "the verdict, and how much evidence there is against the canary and how much it\n"
-               "takes. \"no harm\" is what is still missing to say that the limit is kept.",
+    .details =
+        "Per criterion: what the canary does with its bounds, what stable does, the limit,\n"
+        "the verdict, and how much evidence there is against the canary and how much it\n"
+        "takes. \"no harm\" is what is still missing to say that the limit is kept. With\n"
+        "max_ratio of times, \"over\" is the canary's share above the limit and \"over x1\"\n"
+        "stable's above its own quantile: a canary at the limit has as much. A limit against\n"
+        "stable that says \"frozen\" is what stable was measured to do before its traffic ended.",
     .example = "  sluice status chat --watch\n  sluice status chat -o json | jq .next.text",
     .options = status_options,
     .option_count = sizeof(status_options) / sizeof(status_options[0]),

@@ -32,7 +32,7 @@ static void shift_cell(struct table *t, const json_t *c, enum colour colour)
 {
     const char *test = member_text(c, "shift.test");
     bool psi = strcmp(test, "psi") == 0;
-    const char *key = psi ? "shift.psi" : "shift.ks";
+    const char *key = psi ? "shift.psi_without_noise" : "shift.ks"; /* what `max` is of */
 
     if (member_has_number(c, key))
         table_cell(t, colour, "%s %.3g", test, member_number(c, key, 0));
@@ -41,8 +41,8 @@ static void shift_cell(struct table *t, const json_t *c, enum colour colour)
                    member_number(c, "shift.values", 0), member_number(c, "shift.looked_at", 0));
 }
 
-/* "0.21% (0.05% to 0.6%)"; for latency "412ms, 0.4% over (0.1% to 1.2%)". */
-static void value_cell(struct table *t, const json_t *o, const char *observed_key,
+/* "0.21% (0.05% to 0.6%)"; for latency "412ms, 0.4% over (0.1% to 1.2%)". `over` says over what. */
+static void value_cell(struct table *t, const json_t *o, const char *observed_key, const char *over,
                        enum colour colour)
 {
     char value[UNITS_TEXT_MAX], lower[UNITS_TEXT_MAX], upper[UNITS_TEXT_MAX];
@@ -62,20 +62,40 @@ static void value_cell(struct table *t, const json_t *o, const char *observed_ke
         snprintf(bounds, sizeof(bounds), " (%s to %s)", share_or_dash(o, "lower", lower),
                  share_or_dash(o, "upper", upper));
     if (latency)
-        table_cell(t, colour, "%s, %s over%s",
-                   status_ms_text(member_number(o, observed_key, -1), observed), value, bounds);
+        table_cell(t, colour, "%s, %s %s%s",
+                   status_ms_text(member_number(o, observed_key, -1), observed), value, over,
+                   bounds);
     else
         table_cell(t, colour, "%s%s", value, bounds);
 }
 
-/* "500ms"; "x1.3: 1.2s" where it follows stable; "+0.5%"; "x1.5"; "psi 0.2". */
+static void stable_cell(struct table *t, const json_t *c)
+{
+    char count[COUNT_TEXT_MAX];
+    /* What is compared: the canary over 1.3 times stable's p90 with stable over its own. */
+    const char *over = strcmp(member_text(c, "test"), "max_ratio") == 0 ? "over x1" : "over";
+
+    if (json_is_object(member_get(c, "shift")))
+        table_cell(t, COLOUR_NONE, "%s values",
+                   output_count(member_number(c, "shift.stable_values", 0), count));
+    else
+        value_cell(t, member_get(c, "stable"), "observed_ms", over, COLOUR_NONE);
+}
+
+/* "500ms"; "x1.3: 1.2s" where it follows stable; "+0.5%"; "x1.5"; "psi 0.2"; "0.6% frozen", and of
+ * times "15% over 1.2s frozen", where stable's traffic has ended. */
 static void limit_cell(struct table *t, const json_t *c)
 {
-    char text[UNITS_TEXT_MAX];
+    char text[UNITS_TEXT_MAX], allowed[UNITS_TEXT_MAX];
     const char *test = member_text(c, "test");
     double limit = member_number(c, "limit", 0);
 
-    if (strcmp(test, "max_ratio") == 0 && member_has_number(c, "limit_ms"))
+    if (member_true(c, "frozen") && member_has_number(c, "limit_ms"))
+        table_cell(t, COLOUR_NONE, "%s over %s frozen", share_or_dash(c, "allowed", allowed),
+                   status_ms_text(member_number(c, "limit_ms", -1), text));
+    else if (member_true(c, "frozen"))
+        table_cell(t, COLOUR_NONE, "%s frozen", share_or_dash(c, "allowed", allowed));
+    else if (strcmp(test, "max_ratio") == 0 && member_has_number(c, "limit_ms"))
         table_cell(t, COLOUR_NONE, "x%.3g: %s", limit,
                    status_ms_text(member_number(c, "limit_ms", -1), text));
     else if (member_has_number(c, "limit_ms"))
@@ -141,8 +161,8 @@ void status_criteria(struct status_page *p)
         bool failed = strcmp(verdict, "fail") == 0;
         table_cell(t, COLOUR_NONE, "%s", status_or_dash(member_text(c, "name")));
         table_cell(t, verdict_colour(verdict), "%s", status_or_dash(verdict));
-        value_cell(t, c, "observed_ms", failed ? COLOUR_RED : COLOUR_NONE);
-        value_cell(t, member_get(c, "stable"), "observed_ms", COLOUR_NONE);
+        value_cell(t, c, "observed_ms", "over", failed ? COLOUR_RED : COLOUR_NONE);
+        stable_cell(t, c);
         limit_cell(t, c);
         table_cell(t, COLOUR_NONE, "%s", output_count(member_number(c, "requests", 0), requests));
         evidence_cell(t, c);

@@ -340,8 +340,10 @@ static json_t * override(const struct decision_facts *f)
     case PHASE_PROGRESSING:
     case PHASE_BAKING:
         verb = s->retreat.visit > 0 ? "promote %s --force" : "rollback %s";
-        does = s->retreat.visit > 0 ? "ends the retreat: the canary gets its traffic back"
-                                    : "takes the canary to 0 now";
+        does = s->retreat.visit > 0
+                   ? "moves the canary one step up at once, whatever was seen; left "
+                     "alone, it is asked again by itself"
+                   : "takes the canary to 0 now";
         break;
     case PHASE_PAUSED:
         verb = "resume %s";

@@ -111,16 +111,21 @@ static void add_shift(struct strbuf *b, const struct policy_criterion *c,
                     psi ? "PSI" : "KS distance", distance, c->limit, canary, stable);
 }
 
-/* "; stable 0.1% of 2,301" */
-static void add_stable(struct strbuf *b, const struct criterion_report *r)
+/* "; stable 0.1% of 2,301"; "; of stable's 2,301 requests 9% over its own p90" */
+static void add_stable(struct strbuf *b, const struct policy_criterion *c,
+                       const struct criterion_report *r)
 {
     char share[COUNT_TEXT_MAX], count[COUNT_TEXT_MAX];
     uint64_t requests = r->requests[VARIANT_STABLE];
 
-    if (requests > 0)
-        strbuf_addf(b, "; stable %s of %s",
-                    share_text((double)r->bad[VARIANT_STABLE] / (double)requests, share),
-                    count_text(requests, count));
+    if (requests == 0)
+        return;
+    share_text((double)r->bad[VARIANT_STABLE] / (double)requests, share);
+    count_text(requests, count);
+    if (criterion_is_time(c) && c->test != TEST_MAX)
+        strbuf_addf(b, "; of stable's %s %s over its own p%g", count, share, 100 * c->quantile);
+    else
+        strbuf_addf(b, "; stable %s of %s", share, count);
 }
 
 /* "allowed 1%" */
@@ -136,8 +141,21 @@ static void add_allowed(struct strbuf *b, const struct policy_criterion *c,
         strbuf_addf(b, "; allowed %s", share_text(c->p0, share));
 }
 
+/* "45 of 45 canary requests failed (8.3% of 579 in this step" */
+static void add_lately(struct strbuf *b, const struct policy_criterion *c,
+                       const struct retreat_seen *lately, const char *share, const char *count)
+{
+    char bad[COUNT_TEXT_MAX], requests[COUNT_TEXT_MAX];
+
+    strbuf_addf(b, "%s of %s canary %s%s ", count_text(lately->bad, bad),
+                count_text(lately->requests, requests), observed_noun(c),
+                lately->requests == 1 ? "" : "s");
+    observed_verb(b, c);
+    strbuf_addf(b, " (%s of %s in this step", share, count);
+}
+
 void observed_text(struct strbuf *b, const struct policy_criterion *c,
-                   const struct criterion_report *r)
+                   const struct criterion_report *r, const struct retreat_seen *lately)
 {
     uint64_t requests = r->requests[VARIANT_CANARY], bad = r->bad[VARIANT_CANARY];
     char share[COUNT_TEXT_MAX], count[COUNT_TEXT_MAX];
@@ -151,15 +169,21 @@ void observed_text(struct strbuf *b, const struct policy_criterion *c,
         strbuf_addf(b, "no canary %ss in this step yet", observed_noun(c));
         return;
     }
-    strbuf_addf(b, "%s of %s canary %s%s ", share_text((double)bad / (double)requests, share),
-                count_text(requests, count), observed_noun(c), requests == 1 ? "" : "s");
-    observed_verb(b, c);
-    if (c->metric == METRIC_ERROR_RATE)
-        strbuf_addf(b, " (%s error%s", count_text(bad, count), bad == 1 ? "" : "s");
-    else
-        strbuf_addf(b, " (%s of them", count_text(bad, count));
+    share_text((double)bad / (double)requests, share);
+    count_text(requests, count);
+    if (lately != NULL && lately->requests > 0 && lately->requests < requests) {
+        add_lately(b, c, lately, share, count);
+    } else {
+        strbuf_addf(b, "%s of %s canary %s%s ", share, count, observed_noun(c),
+                    requests == 1 ? "" : "s");
+        observed_verb(b, c);
+        if (c->metric == METRIC_ERROR_RATE)
+            strbuf_addf(b, " (%s error%s", count_text(bad, count), bad == 1 ? "" : "s");
+        else
+            strbuf_addf(b, " (%s of them", count_text(bad, count));
+    }
     add_allowed(b, c, r);
-    add_stable(b, r);
+    add_stable(b, c, r);
     strbuf_addf(b, ")");
     if (c->method == METHOD_WINDOW && r->window.fails_in_a_row > 0)
         strbuf_addf(b, ", over the limit in the last %u windows of %s", r->window.fails_in_a_row,

@@ -99,15 +99,26 @@ static void add_evidence(struct strbuf *b, const struct decision_facts *f, uint3
     }
 }
 
+/* Not where values or times are compared with stable's: an error has nothing to do with those. */
+static bool begins_with_a_failure(const struct policy_criterion *c)
+{
+    return c->test == TEST_MAX || (c->test != TEST_SHIFT && !criterion_is_time(c));
+}
+
 static void add_criterion(struct strbuf *b, const struct decision_facts *f, uint32_t index)
 {
     const struct analysis_report *report = &f->decision->report;
 
     if (index >= report->count)
         return;
-    observed_text(b, &f->policy->analysis.criteria[index], &report->criteria[index]);
+    /* What sent it back may be the last seconds of a step of hours. */
+    struct retreat_seen seen = retreat_saw(&f->decision->before, report, index);
+    bool sent_back = f->decision->cause == CAUSE_CRITERION || f->decision->cause == CAUSE_UNSTEADY;
+    observed_text(b, &f->policy->analysis.criteria[index], &report->criteria[index],
+                  sent_back ? &seen : NULL);
     add_evidence(b, f, index);
-    add_since_first(b, f);
+    if (begins_with_a_failure(&f->policy->analysis.criteria[index]))
+        add_since_first(b, f);
 }
 
 static void add_hard_down(struct strbuf *b, const struct decision_facts *f)

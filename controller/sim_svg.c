@@ -260,7 +260,9 @@ void sim_svg(const struct sim_history *h, struct str title, struct strbuf *out)
     strbuf_add(out, STR("</text>\n"));
     draw_axes(&s, out);
     draw_weight(h, &s, out);
-    draw_threshold(&s, s.threshold, "#b2182b", "sent back", -4, out);
+    /* Two lines close to each other: one text above the upper, one below the lower. */
+    draw_threshold(&s, s.threshold, "#b2182b", "sent back",
+                   s.wide_threshold > 0 && s.wide_threshold >= s.threshold ? 12 : -4, out);
     draw_evidence(h, &s, false, "#b2182b", out);
     if (s.wide_threshold > 0) {
         draw_threshold(&s, s.wide_threshold, "#762a83", "condemned by the wide test", -4, out);

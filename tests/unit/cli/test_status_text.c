@@ -173,8 +173,22 @@ static void each_kind_of_limit_reads_as_what_it_is(void **state)
         {"\"test\":\"max_ratio\",\"limit\":1.3,\"limit_ms\":1200,\"value\":0.02", "2%",
          "x1.3: 1.2s"},
         {"\"test\":\"max_ratio\",\"limit\":1.5,\"value\":0.02", "2%", "x1.5"},
-        {"\"test\":\"shift\",\"limit\":0.2,\"shift\":{\"test\":\"psi\",\"psi\":0.34}", "psi 0.34",
-         "psi 0.2"},
+        {"\"test\":\"max_increase\",\"limit\":0.005,\"value\":0.02,\"frozen\":true,"
+         "\"allowed\":0.006",
+         "2%", "  0.6% frozen"},
+        {"\"test\":\"max_ratio\",\"limit\":1.3,\"limit_ms\":1200,\"value\":0.02,"
+         "\"frozen\":true,\"allowed\":0.15",
+         "2%", "15% over 1.2s frozen"},
+        {"\"test\":\"max_ratio\",\"limit\":1.3,\"limit_ms\":1200,\"value\":0.02,"
+         "\"observed_ms\":900,\"stable\":{\"value\":0.1,\"observed_ms\":850}",
+         "900ms, 2% over ", "850ms, 10% over x1 "},
+        {"\"test\":\"shift\",\"limit\":0.2,\"shift\":{\"test\":\"psi\",\"psi\":0.36,\"psi_without_"
+         "noise\":0.34}",
+         "psi 0.34", "psi 0.2"},
+        {"\"test\":\"shift\",\"limit\":0.2,\"shift\":{\"test\":\"psi\",\"psi\":0.36,\"psi_without_"
+         "noise\":0.34,"
+         "\"stable_values\":10310},\"stable\":{\"value\":0,\"lower\":0,\"upper\":0.01}",
+         "psi 0.34  10,310 values  ", "psi 0.2"},
         {"\"test\":\"shift\",\"limit\":0.1,\"shift\":{\"test\":\"ks\",\"ks\":null,\"values\":0,"
          "\"looked_at\":812}",
          "0 values of 812 answers", "ks 0.1"},
