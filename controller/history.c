@@ -10,8 +10,9 @@
 #include "base/arena.h"
 
 /* Counts are copied before a failure is seen, at most so often. */
-#define COPY_NS  NS_PER_SEC
-#define POINT_NS (10 * NS_PER_SEC)
+#define COPY_NS      NS_PER_SEC
+#define POINT_NS     (10 * NS_PER_SEC)
+#define POINT_MAX_NS (10000 * NS_PER_HOUR) /* no rollout is judged for so long */
 
 struct history {
     struct journal *journal;
@@ -72,17 +73,29 @@ static void merge(struct history *h, size_t at)
 }
 
 /* Neighbours of one weight that together are no longer than a point may be now. */
+static void merge_alike(struct history *h)
+{
+    for (size_t i = 0; i + 1 < h->count; i++) {
+        const struct history_point *p = &h->points[i];
+        if (p[0].weight_bp == p[1].weight_bp && p[0].length_ns + p[1].length_ns <= h->point_ns)
+            merge(h, i);
+    }
+}
+
+/* Where the weight went up and down so often that nothing is alike, the oldest two become one, and
+ * points stay as fine as they were: longer ones would not have helped. */
 static void make_room(struct history *h)
 {
-    for (h->point_ns *= 2; h->count == HISTORY_POINTS; h->point_ns *= 2) {
-        for (size_t i = 0; i + 1 < h->count; i++) {
-            const struct history_point *p = &h->points[i];
-            if (p[0].weight_bp == p[1].weight_bp && p[0].length_ns + p[1].length_ns <= h->point_ns)
-                merge(h, i);
-        }
-        if (h->point_ns > NS_PER_HOUR && h->count == HISTORY_POINTS)
-            merge(h, 0); /* many weights: the oldest two become one */
+    int64_t was_ns = h->point_ns;
+
+    while (h->count == HISTORY_POINTS && h->point_ns < POINT_MAX_NS) {
+        h->point_ns *= 2;
+        merge_alike(h);
     }
+    if (h->count < HISTORY_POINTS)
+        return;
+    h->point_ns = was_ns;
+    merge(h, 0);
 }
 
 static struct history_point *point_at(struct history *h, const struct journal_look *l,
