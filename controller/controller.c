@@ -71,7 +71,7 @@ struct controller {
     struct rollout *rollouts;
     size_t count;
     int64_t turn_ns;
-    int64_t now_ns;       /* read once per look */
+    int64_t now_ns;       /* read at each tick, and when something was observed */
     int64_t last_tick_ns; /* -1: none yet */
     int64_t late_ns;
 };
@@ -266,6 +266,14 @@ static void set_due(struct rollout *r, enum effects_result result)
         r->due_ns = s->last_ns + quiet_ns;
 }
 
+static void read_clock(struct controller *c)
+{
+    int64_t now_ns = clock_mono(c->clock);
+
+    if (now_ns > c->now_ns)
+        c->now_ns = now_ns;
+}
+
 static void observe(struct rollout *r)
 {
     struct controller *c = r->controller;
@@ -273,6 +281,8 @@ static void observe(struct rollout *r)
     observation_clear(&c->observation);
     references_observe(r->reference, &c->ports, r->index, c->now_ns, &c->observation);
     c->ports.observe(c->ports.ctx, r->index, &c->observation);
+    /* What was just seen is not of the time to come, however long this thread was kept waiting. */
+    read_clock(c);
 }
 
 /* On what was observed. */
@@ -328,14 +338,6 @@ static void tick(struct rollout *r)
         return;
     look(r, INPUT_TICK, NULL, &decision);
     sample_rate(r);
-}
-
-static void read_clock(struct controller *c)
-{
-    int64_t now_ns = clock_mono(c->clock);
-
-    if (now_ns > c->now_ns)
-        c->now_ns = now_ns;
 }
 
 void controller_tick(struct controller *c)

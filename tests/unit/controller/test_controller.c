@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "controller/controller.h"
 #include "controller/events.h"
+#include "controller/journal_format.h"
 
 /* A proxy that sends `rate` requests per tick, split by the weight, of which shares fail. */
 struct proxy {
@@ -23,7 +24,8 @@ struct proxy {
     char events[8192];
     struct observation news;
     uint64_t alarms;
-    bool looks_always; /* something is always said to be wrong */
+    bool looks_always;       /* something is always said to be wrong */
+    int64_t kept_waiting_ns; /* the control thread, before it observes; requests go on */
     int looks;
 };
 
@@ -62,6 +64,10 @@ static void observe(void *ctx, uint32_t rollout, struct observation *o)
 
     (void)rollout;
     p->looks++;
+    if (p->kept_waiting_ns > 0) {
+        p->now_ns += p->kept_waiting_ns;
+        serve(p);
+    }
     for (size_t i = 0; i < p->news.count; i++)
         *observation_at(o, p->news.deltas[i].epoch, p->news.deltas[i].slot) = p->news.deltas[i];
     observation_clear(&p->news);
@@ -701,6 +707,53 @@ static void test_late_ticks_are_seen(void **state)
     tear_down(&h);
 }
 
+/* A machine that stood still between the tick and what it observes: what was seen is of the time
+ * of its look, so that its journal can be read, also by the decision that follows from it. */
+static void test_kept_waiting_within_a_look(void **state)
+{
+    struct harness h;
+
+    (void)state;
+    set_up(&h);
+    pass(&h, NS_PER_MIN);
+    h.p.kept_waiting_ns = 5 * NS_PER_SEC;
+    h.p.bad[VARIANT_CANARY] = 2;
+    for (int i = 0; i < 100 && h.p.weight_bp > 0; i++)
+        pass(&h, NS_PER_SEC);
+    h.p.kept_waiting_ns = 0;
+    expect_phase(&h, "rolled_back", 1, 0);
+    json_t *d = controller_decision(h.p.controller, "chat-2");
+    const json_t *slots = json_object_get(json_object_get(d, "basis"), "slots");
+    assert_true(number(slots, "bad") >= 3 * 2);
+    assert_true(json_array_size(json_object_get(slots, "list")) >= 3);
+    json_decref(d);
+
+    struct strbuf file;
+    strbuf_init(&file, JOURNAL_FILE_MAX);
+    assert_true(controller_journal(h.p.controller, "chat", &file));
+    struct journal_reader r = {.all = strbuf_str(&file), .at = sizeof(JOURNAL_MAGIC) - 1};
+    struct journal_look_record look;
+    struct observation o;
+    struct journal_segment segment;
+    int64_t last_ns = 0;
+    int looks = 0;
+    observation_init(&o);
+    while (journal_next(&r, NULL) == 1) {
+        if (r.kind == JOURNAL_SEGMENT) {
+            assert_true(journal_get_segment(r.payload, &segment));
+            last_ns = segment.now_ns;
+        } else if (r.kind == JOURNAL_LOOK) {
+            assert_true(journal_get_look(r.payload, &h.f.policy, last_ns, &look, &o));
+            last_ns = look.now_ns;
+            looks++;
+        }
+    }
+    assert_true(looks > 60);
+    observation_deinit(&o);
+    strbuf_deinit(&file);
+    tear_down(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -717,6 +770,7 @@ int main(void)
         cmocka_unit_test(test_looks_where_something_may_move),
         cmocka_unit_test(test_looks_left_out_decide_nothing),
         cmocka_unit_test(test_late_ticks_are_seen),
+        cmocka_unit_test(test_kept_waiting_within_a_look),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
