@@ -93,7 +93,9 @@ static int by_added(const void *a, const void *b)
 
     if ((*s)->added != (*t)->added)
         return (*s)->added > (*t)->added ? -1 : 1;
-    return (*s)->bad[VARIANT_CANARY] > (*t)->bad[VARIANT_CANARY] ? -1 : 1;
+    if ((*s)->bad[VARIANT_CANARY] != (*t)->bad[VARIANT_CANARY])
+        return (*s)->bad[VARIANT_CANARY] > (*t)->bad[VARIANT_CANARY] ? -1 : 1;
+    return *s < *t ? -1 : *s > *t;
 }
 
 static int by_time(const void *a, const void *b)
