@@ -128,9 +128,12 @@ static bool refuse_retreat(struct transition *t)
         return false;
     if (r->probing)
         refuse(t, "the canary was sent back",
-               "%s; it is being asked again now and goes on by itself when it does well; --force "
-               "promotes it all the same, `sluice rollback %s` ends it",
-               sent_back_for(t, why), t->policy->name);
+               "%s; it is being asked again now and %s; --force promotes it all the same, `sluice "
+               "rollback %s` ends it",
+               sent_back_for(t, why),
+               t->report->probe.requests == 0 ? "waits for requests that count, none so far"
+                                              : "goes on by itself when it does well",
+               t->policy->name);
     else
         refuse(t, "the canary was sent back",
                "%s; it is asked again in %s; --force promotes it all the same, `sluice rollback "

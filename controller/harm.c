@@ -93,6 +93,54 @@ static bool look_at_lesser(struct transition *t)
     return true;
 }
 
+/* So long more without data, or with: once it is too long, what the policy says is done. */
+static bool pass_without_data(struct transition *t, bool no_data, int64_t passed_ns,
+                              uint32_t criterion)
+{
+    struct rollout_state *s = &t->ret->state;
+    const struct policy_analysis *a = &t->policy->analysis;
+    int64_t before_ns = s->no_data_ns;
+
+    s->no_data_ns = no_data ? before_ns + passed_ns : 0;
+    if (before_ns >= a->no_data_after_ns || s->no_data_ns < a->no_data_after_ns)
+        return false;
+    t->ret->criterion = criterion;
+    switch (a->on_no_data) {
+    case NO_DATA_HOLD:
+        transition_tell(t, EVENT_NO_DATA, CAUSE_NO_DATA);
+        break;
+    case NO_DATA_PAUSE:
+        transition_pause(t, false, CAUSE_NO_DATA);
+        break;
+    case NO_DATA_ROLLBACK:
+        transition_rollback(t, CAUSE_NO_DATA);
+        break;
+    }
+    return true;
+}
+
+bool harm_look_for_data(struct transition *t)
+{
+    const struct rollout_state *s = &t->ret->state;
+    struct rollout_next next;
+
+    rollout_next(t->policy, s, t->report, &next);
+    return pass_without_data(t, next.no_data, s->held_ns - t->ret->before.held_ns,
+                             rollout_without_data(t->policy, s, t->report));
+}
+
+/* A visit ends by answers alone, and they may never come: few requests fit its criterion's `where`,
+ * or there are none. */
+static void look_for_data_of_a_visit(struct transition *t)
+{
+    const struct rollout_state *s = &t->ret->state;
+    int64_t passed_ns = s->last_ns - t->ret->before.last_ns;
+
+    pass_without_data(t, t->report->probe.requests == 0,
+                      passed_ns < ROLLOUT_GAP_MAX_NS ? passed_ns : ROLLOUT_GAP_MAX_NS,
+                      s->retreat.probe.criterion);
+}
+
 bool harm_look(struct transition *t)
 {
     const struct rollout_state *s = &t->ret->state;
@@ -108,7 +156,8 @@ bool harm_look(struct transition *t)
         return true;
     }
     if (on) {
-        retreat_look(t);
+        if (!retreat_look(t) && s->retreat.probing)
+            look_for_data_of_a_visit(t);
         return true;
     }
     if (t->report->retreat) {
@@ -116,30 +165,4 @@ bool harm_look(struct transition *t)
         return true;
     }
     return look_at_lesser(t);
-}
-
-bool harm_look_for_data(struct transition *t)
-{
-    struct rollout_state *s = &t->ret->state;
-    const struct policy_analysis *a = &t->policy->analysis;
-    int64_t before_ns = s->no_data_ns, passed_ns = s->held_ns - t->ret->before.held_ns;
-    struct rollout_next next;
-
-    rollout_next(t->policy, s, t->report, &next);
-    s->no_data_ns = next.no_data ? before_ns + passed_ns : 0;
-    if (before_ns >= a->no_data_after_ns || s->no_data_ns < a->no_data_after_ns)
-        return false;
-    t->ret->criterion = rollout_without_data(t->policy, s, t->report);
-    switch (a->on_no_data) {
-    case NO_DATA_HOLD:
-        transition_tell(t, EVENT_NO_DATA, CAUSE_NO_DATA);
-        break;
-    case NO_DATA_PAUSE:
-        transition_pause(t, false, CAUSE_NO_DATA);
-        break;
-    case NO_DATA_ROLLBACK:
-        transition_rollback(t, CAUSE_NO_DATA);
-        break;
-    }
-    return true;
 }

@@ -65,7 +65,12 @@ static void add_retreat(struct strbuf *b, const struct engine *e, const struct r
     char left[UNITS_TEXT_MAX], count[COUNT_TEXT_MAX];
     uint64_t more = n->probing ? requests_to_clear(e) : 0;
 
-    if (n->probing && more > 0)
+    if (n->probing && e->report.probe.requests == 0)
+        strbuf_addf(b, "being asked again: waits for requests that %.80s counts, none so far",
+                    r->probe.criterion < e->report.count
+                        ? e->policy->analysis.criteria[r->probe.criterion].name
+                        : "hard_down");
+    else if (n->probing && more > 0)
         strbuf_addf(b, "being asked again: cleared by about %s more requests that go well",
                     count_text(more, count));
     else if (n->probing)

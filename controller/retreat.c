@@ -1,5 +1,6 @@
 /* Visits: sent back, asked again, cleared or condemned. What surprises: a visit ends well only on
- * evidence (report.probe.cleared), never by time, so a probe without traffic stays a probe.
+ * evidence (report.probe.cleared), never by time, so a probe without traffic stays a probe
+ * until somebody, or the policy's on_no_data, ends it.
  */
 #include "controller/retreat.h"
 

@@ -192,8 +192,14 @@ int64_t rollout_quiet_ns(const struct policy *policy, const struct rollout_state
 {
     if (s->phase == PHASE_PENDING)
         return policy->start_auto || s->approved ? 0 : INT64_MAX;
-    if (s->retreat.visit > 0)
-        return retreat_runs(s) && !s->retreat.probing ? s->retreat.left_ns : INT64_MAX;
+    if (s->retreat.visit > 0) {
+        int64_t after_ns = policy->analysis.no_data_after_ns;
+        if (!retreat_runs(s))
+            return INT64_MAX;
+        if (!s->retreat.probing)
+            return s->retreat.left_ns;
+        return s->no_data_ns < after_ns ? after_ns - s->no_data_ns : INT64_MAX;
+    }
     if ((s->phase != PHASE_PROGRESSING && s->phase != PHASE_BAKING) ||
         rollout_step(policy, s) == NULL)
         return INT64_MAX;

@@ -270,7 +270,8 @@ static void add_event(struct strbuf *b, const struct decision_facts *f)
         break;
     case EVENT_NO_DATA:
         sentence_cause(b, f);
-        strbuf_addf(b, "; the step does not pass without");
+        strbuf_addf(b, f->decision->before.retreat.probing ? "; it is not cleared without"
+                                                           : "; the step does not pass without");
         break;
     case EVENT_BAKING:
         add_baking(b, f);

@@ -224,7 +224,11 @@ static void add_no_data(struct strbuf *b, const struct decision_facts *f)
     strbuf_addf(b, "no data for %s at ",
                 sentence_duration(f->policy->analysis.no_data_after_ns, text));
     sentence_step(b, f->policy, &d->before);
-    if (d->report.step_requests == 0)
+    if (d->before.retreat.probing)
+        strbuf_addf(b, ": the canary is being asked again, and no request has come that %s counts",
+                    d->criterion < d->report.count ? f->policy->analysis.criteria[d->criterion].name
+                                                   : "hard_down");
+    else if (d->report.step_requests == 0)
         strbuf_addf(b, ": no request has reached the canary");
     else if (d->criterion < d->report.count)
         strbuf_addf(b, ": %s has nothing to go by",

@@ -149,6 +149,7 @@ static void send_back(struct transition *t)
     ask_about(r, &t->report->probe_next);
     r->visit++;
     r->probing = false;
+    s->no_data_ns = 0;
     r->pause_ns = retreat_pause_ns(t->policy, r->visit, t->report->placebo.longest_burst_ns);
     r->left_ns = r->pause_ns;
     s->retreats_in_step++;
@@ -174,6 +175,7 @@ void transition_probe(struct transition *t)
 
     r->probing = true;
     r->left_ns = 0;
+    t->ret->state.no_data_ns = 0;
     t->why = WEIGHT_PROBE;
     set_weight(t, first_bp < r->weight_bp ? first_bp : r->weight_bp);
     transition_tell(t, EVENT_PROBED, CAUSE_VISIT);
@@ -187,6 +189,7 @@ void transition_clear(struct transition *t)
     if (s->retreat.weight_bp < home_bp)
         home_bp = s->retreat.weight_bp;
     end_retreat(s);
+    s->no_data_ns = 0;
     set_weight(t, home_bp);
     count_apart(t);
     transition_tell(t, EVENT_CLEARED, CAUSE_VISIT);

@@ -249,6 +249,15 @@ static void test_bake_and_lesser_failures(void **state)
     assert_string_equal(sentence(&f, &d, NULL, false),
                         "no data for 5m at step 2 of 4 (25%): no request has reached the canary; "
                         "the step does not pass without");
+    s = state_retreated(&f, 1, true);
+    s.no_data_ns = 5 * NS_PER_MIN - 1;
+    d = tick(&f, &s, &empty);
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "no data for 5m at step 2 of 4 (10%): the canary is being asked again, and "
+                        "no request has come that error_rate max 1% counts; it is not cleared "
+                        "without");
+    s = state_at(&f, 2, false);
+    s.no_data_ns = 5 * NS_PER_MIN - 1;
     good.criteria[1].verdict = VERDICT_NO_DATA;
     f.policy.analysis.on_no_data = NO_DATA_ROLLBACK;
     d = tick(&f, &s, &good);

@@ -87,9 +87,9 @@ static void test_fails_on_every_visit(void **state)
     assert_int_equal(passed_ns, 30 * NS_PER_SEC);
     assert_string_equal(actions_text(&d, text), "commit weight(14,1000,probe) set(14,1000) event");
     assert_true(d.actions[1].probe.p1 == 0.0694 && d.actions[1].probe.z == 0.01);
-    /* what goes well is looked at at each tick, and nothing ends by time */
+    /* what goes well is looked at at each tick, and nothing ends by time but the wait for data */
     assert_true(rollout_awaits_requests(&f.policy, &s));
-    assert_int_equal(rollout_quiet_ns(&f.policy, &s), INT64_MAX);
+    assert_int_equal(rollout_quiet_ns(&f.policy, &s), 5 * NS_PER_MIN);
     d = wait_for(&f, &s, &probing, NS_PER_MIN, &passed_ns);
     expect(&d, EVENT_NONE, PHASE_PROGRESSING, 1000, 1);
     d = tick(&f, &s, &again);
@@ -293,6 +293,74 @@ static void test_unsteady(void **state)
     assert_int_equal(d.state.placebo_before_step, 7);
 }
 
+/* --- a visit that nobody answers ---------------------------------------------------------------
+ */
+
+static const struct {
+    const char *name;
+    enum no_data_do then;
+    enum rollout_event event;
+    enum rollout_phase phase;
+    uint32_t weight_bp, visit;
+} unanswered[] = {
+    {"hold says so", NO_DATA_HOLD, EVENT_NO_DATA, PHASE_PROGRESSING, 1000, 1},
+    {"pause", NO_DATA_PAUSE, EVENT_PAUSED, PHASE_PAUSED, 0, 1},
+    {"rollback", NO_DATA_ROLLBACK, EVENT_ROLLED_BACK, PHASE_ROLLED_BACK, 0, 0},
+};
+
+static void test_a_visit_without_samples(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(unanswered) / sizeof(unanswered[0]); i++) {
+        struct fixture f;
+        struct analysis_report silent = report_probing(), cleared = report_cleared();
+        struct rollout_decision d;
+        int64_t passed_ns;
+        fixture_confirms(&f);
+        silent.probe.requests = 0; /* the step has requests, but none that its criterion counts */
+        silent.probe.log_ratio = silent.probe.least = 0;
+        f.policy.analysis.on_no_data = unanswered[i].then;
+        print_message("  %s\n", unanswered[i].name);
+        struct rollout_state s = state_retreated(&f, 1, true);
+        d = wait_for(&f, &s, &silent, NS_PER_HOUR, &passed_ns);
+        expect(&d, unanswered[i].event, unanswered[i].phase, unanswered[i].weight_bp,
+               unanswered[i].visit);
+        assert_int_equal(passed_ns, 5 * NS_PER_MIN);
+        assert_int_equal(d.cause, CAUSE_NO_DATA);
+        assert_int_equal(d.criterion, 0);
+        d = wait_for(&f, &s, &silent, NS_PER_HOUR, &passed_ns); /* once */
+        assert_int_equal(d.event, EVENT_NONE);
+        if (unanswered[i].then == NO_DATA_HOLD) /* and answers that come late still count */
+            assert_int_equal(tick(&f, &s, &cleared).event, EVENT_CLEARED);
+        if (unanswered[i].then == NO_DATA_PAUSE) { /* `resume`: a whole pause, then a whole wait */
+            d = order(&f, &s, &silent, (struct command){.kind = COMMAND_RESUME});
+            s = d.state;
+            d = wait_for(&f, &s, &silent, NS_PER_HOUR, &passed_ns);
+            expect(&d, EVENT_PROBED, PHASE_PROGRESSING, 1000, 1);
+            d = wait_for(&f, &s, &silent, NS_PER_HOUR, &passed_ns);
+            assert_int_equal(d.event, EVENT_PAUSED);
+            assert_int_equal(passed_ns, 5 * NS_PER_MIN);
+        }
+    }
+}
+
+static void test_a_visit_with_samples_waits_for_more(void **state)
+{
+    struct fixture f;
+    struct analysis_report silent = report_probing(), probing = report_probing();
+    int64_t passed_ns;
+
+    (void)state;
+    fixture_confirms(&f);
+    silent.probe.requests = 0;
+    f.policy.analysis.on_no_data = NO_DATA_ROLLBACK;
+    struct rollout_state s = state_retreated(&f, 1, true);
+    wait_for(&f, &s, &silent, 4 * NS_PER_MIN, &passed_ns);
+    struct rollout_decision d = wait_for(&f, &s, &probing, NS_PER_HOUR, &passed_ns);
+    expect(&d, EVENT_NONE, PHASE_PROGRESSING, 1000, 1);
+    assert_int_equal(s.no_data_ns, 0);
+}
+
 /* --- where else it may happen ----------------------------------------------------------------- */
 
 /* Paused at its weight, or waiting for approval, a canary is watched: it is sent back and asked
@@ -393,6 +461,8 @@ int main(void)
         cmocka_unit_test(test_hard_down_is_a_retreat),
         cmocka_unit_test(test_wide_condemns_at_any_time),
         cmocka_unit_test(test_unsteady),
+        cmocka_unit_test(test_a_visit_without_samples),
+        cmocka_unit_test(test_a_visit_with_samples_waits_for_more),
         cmocka_unit_test(test_in_a_pause_and_a_wait),
         cmocka_unit_test(test_paused_at_zero),
         cmocka_unit_test(test_restart_in_a_retreat),
