@@ -159,8 +159,10 @@ static bool refuse_failed(struct transition *t, uint32_t failed)
     for (size_t i = 0; i < t->report->count; i++) {
         if ((failed >> i & 1) == 0)
             continue;
-        refuse(t, "a criterion fails", "%s failed for good; --force promotes it all the same",
-               t->policy->analysis.criteria[i].name);
+        refuse(t, "a criterion fails",
+               "%s failed for good and holds up every step; --force goes on all the same and "
+               "judges afresh from there, `sluice rollback %s` ends it",
+               t->policy->analysis.criteria[i].name, t->policy->name);
         return true;
     }
     return false;
@@ -220,9 +222,12 @@ static void promote(struct transition *t, const struct command *c)
     }
     if (!c->force && (refuse_retreat(t) || refuse_harm(t)))
         return;
-    /* Passing a verdict by force makes it void: the next look would undo the order at once. */
-    if (s->retreat.visit > 0 || any_fails(t))
+    /* Passing a verdict by force makes it void: the next look would undo the order at once. What
+     * fails again fails afresh, and is told or paused for again. */
+    if (s->retreat.visit > 0 || any_fails(t)) {
         t->reset_evidence = true;
+        t->ret->state.reported = 0;
+    }
     bool last = s->step >= t->policy->step_count;
     if (last && !c->full && s->phase != PHASE_BAKING && t->policy->bake.for_ns > 0) {
         transition_bake(t, CAUSE_COMMAND);
@@ -297,7 +302,14 @@ static void resume(struct transition *t)
         return;
     }
     transition_resume(t);
-    if (s->retreat.visit > 0)
+    uint32_t failed = t->policy->analysis.mode == MODE_ENFORCE ? t->report->failed_pause : 0;
+    if (failed != 0 && s->retreat.visit == 0)
+        accept(t,
+               "%s; %.100s failed and holds up every step until `sluice promote --force %s`; it "
+               "does not pause again for that",
+               where(t, at), t->policy->analysis.criteria[__builtin_ctz(failed)].name,
+               t->policy->name);
+    else if (s->retreat.visit > 0)
         accept(t, "%s; the canary was sent back and is asked again in %s", where(t, at),
                units_duration_text(whole_seconds(s->retreat.left_ns), left));
     else

@@ -90,7 +90,9 @@ static void add_against(struct strbuf *b, const struct engine *e)
 
     for (size_t i = 0; i < r->count && failed != 0; i++)
         if ((failed >> i & 1) != 0) {
-            strbuf_addf(b, "%.80s failed: `sluice rollback %s`, or `sluice promote --force %s`",
+            strbuf_addf(b,
+                        "%.80s failed, which holds up every step: `sluice promote --force %s` goes "
+                        "on, `sluice rollback %s` ends it",
                         e->policy->analysis.criteria[i].name, e->policy->name, e->policy->name);
             return;
         }
@@ -142,6 +144,10 @@ char *document_next_text(const struct engine *e, const struct rollout_next *n,
         if (n->retreated && n->asked_in_ns != INT64_MAX) {
             strbuf_addf(&b, "; ");
             add_retreat(&b, e, n);
+        } else if (!n->retreated && e->report.failed_pause != 0 &&
+                   e->policy->analysis.mode == MODE_ENFORCE) {
+            strbuf_addf(&b, "; then ");
+            add_against(&b, e);
         }
         break;
     case PHASE_AWAITING_APPROVAL:

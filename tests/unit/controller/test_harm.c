@@ -1,6 +1,7 @@
 /* What is less than a verdict: criteria that pause or report, and data that is missing. */
 #include "fixtures.h"
 
+#include "controller/document.h"
 #include "controller/harm.h"
 
 /* --- on_fail ---------------------------------------------------------------------------------- */
@@ -28,13 +29,52 @@ static void test_pause_is_made_once(void **state)
     assert_int_equal(tick(&f, &s, &pausing).event, EVENT_NONE);
     d = order(&f, &s, &pausing, (struct command){.kind = COMMAND_PROMOTE});
     assert_false(d.result.ok);
-    assert_non_null(strstr(d.result.detail, "latency p99 max 500ms failed for good"));
+    assert_string_equal(d.result.detail,
+                        "latency p99 max 500ms failed for good and holds up every step; --force "
+                        "goes on all the same and judges afresh from there, `sluice rollback chat` "
+                        "ends it");
     d = order(&f, &s, &pausing, (struct command){.kind = COMMAND_PROMOTE, .force = true});
     assert_true(d.result.ok);
     assert_int_equal(d.state.step, 3);
     assert_int_equal(d.actions[1].kind, ACTION_RESET_EVIDENCE);
     s = d.state;
     assert_int_equal(tick(&f, &s, &good).event, EVENT_NONE);
+    /* its verdict was voided: a failure after that is another one */
+    d = tick(&f, &s, &pausing);
+    assert_int_equal(d.event, EVENT_PAUSED);
+    assert_int_equal(d.failed, 4);
+}
+
+/* Whoever goes on after such a pause is told what still stands in the way, everywhere. */
+static void test_after_a_pause_it_says_how_to_go_on(void **state)
+{
+    struct fixture f;
+    struct engine e = {.policy = &f.policy, .report = report_pausing()};
+    struct rollout_next next;
+    char text[NEXT_TEXT_MAX];
+
+    (void)state;
+    fixture_confirms(&f);
+    f.criteria[2].on_fail = ON_FAIL_PAUSE;
+    e.state = state_at(&f, 2, false);
+    e.state = tick(&f, &e.state, &e.report).state;
+    rollout_next(&f.policy, &e.state, &e.report, &next);
+    assert_string_equal(document_next_text(&e, &next, text),
+                        "`sluice resume chat`; then latency p99 max 500ms failed, which holds up "
+                        "every step: `sluice promote --force chat` goes on, `sluice rollback chat` "
+                        "ends it");
+    struct rollout_decision d =
+        order(&f, &e.state, &e.report, (struct command){.kind = COMMAND_RESUME});
+    assert_string_equal(
+        d.result.detail,
+        "progressing at step 2 of 4 (25%); latency p99 max 500ms failed and holds "
+        "up every step until `sluice promote --force chat`; it does not pause again "
+        "for that");
+    e.state = d.state;
+    rollout_next(&f.policy, &e.state, &e.report, &next);
+    assert_string_equal(document_next_text(&e, &next, text),
+                        "latency p99 max 500ms failed, which holds up every step: `sluice promote "
+                        "--force chat` goes on, `sluice rollback chat` ends it");
 }
 
 static void test_report_is_made_once_and_holds_nothing_up(void **state)
@@ -235,6 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pause_is_made_once),
+        cmocka_unit_test(test_after_a_pause_it_says_how_to_go_on),
         cmocka_unit_test(test_report_is_made_once_and_holds_nothing_up),
         cmocka_unit_test(test_harm_comes_first),
         cmocka_unit_test(test_verdicts_of_their_own),

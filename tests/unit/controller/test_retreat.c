@@ -1,6 +1,7 @@
 /* A canary that was sent back: asked again, cleared or condemned. */
 #include "fixtures.h"
 
+#include "controller/document.h"
 #include "controller/retreat.h"
 
 static void expect(const struct rollout_decision *d, enum rollout_event event,
@@ -344,6 +345,26 @@ static void test_a_visit_without_samples(void **state)
     }
 }
 
+static void test_what_an_unanswered_visit_waits_for(void **state)
+{
+    struct fixture f;
+    struct engine e = {.policy = &f.policy, .report = report_probing()};
+    struct rollout_next next;
+    char text[NEXT_TEXT_MAX];
+
+    (void)state;
+    fixture_confirms(&f);
+    e.report.probe.requests = 0;
+    e.state = state_retreated(&f, 1, true);
+    rollout_next(&f.policy, &e.state, &e.report, &next);
+    assert_string_equal(document_next_text(&e, &next, text),
+                        "being asked again: waits for requests that error_rate max 1% counts, none "
+                        "so far (visit 2 of 3)");
+    struct rollout_decision d =
+        order(&f, &e.state, &e.report, (struct command){.kind = COMMAND_PROMOTE});
+    assert_non_null(strstr(d.result.detail, "waits for requests that count, none so far"));
+}
+
 static void test_a_visit_with_samples_waits_for_more(void **state)
 {
     struct fixture f;
@@ -462,6 +483,7 @@ int main(void)
         cmocka_unit_test(test_wide_condemns_at_any_time),
         cmocka_unit_test(test_unsteady),
         cmocka_unit_test(test_a_visit_without_samples),
+        cmocka_unit_test(test_what_an_unanswered_visit_waits_for),
         cmocka_unit_test(test_a_visit_with_samples_waits_for_more),
         cmocka_unit_test(test_in_a_pause_and_a_wait),
         cmocka_unit_test(test_paused_at_zero),
