@@ -86,8 +86,8 @@ static void add_warnings(struct report *r, const struct policy *policy,
         strbuf_addf(&r->text, "%llu gaps in the journal: the evidence began anew behind each\n",
                     (unsigned long long)result->gaps);
     if (result->damages > 0)
-        strbuf_addf(&r->text, "%llu damaged places in the file\n",
-                    (unsigned long long)result->damages);
+        strbuf_addf(&r->text, "%llu damaged place%s in the file\n",
+                    (unsigned long long)result->damages, result->damages == 1 ? "" : "s");
 }
 
 static void add_next(struct strbuf *b, const struct whatif_result *result)
@@ -116,6 +116,10 @@ static void print_text(struct report *r, const struct policy *policy,
                    STR("the canary would have had the same weight throughout"));
     } else {
         output_add(&r->text, r->colours, COLOUR_YELLOW, STR("here the two part"));
+        strbuf_add(&r->text, STR("\n  recorded: "));
+        add_step(&r->text, &result->last.recorded);
+        strbuf_add(&r->text, STR("; this policy: "));
+        add_step(&r->text, &result->last.now);
         add_next(&r->text, result);
         strbuf_add(&r->text, STR("\n  what this policy would have seen after that nobody knows: "
                                  "the canary would have got other requests"));

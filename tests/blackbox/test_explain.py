@@ -235,6 +235,7 @@ def test_another_policy_is_tried_on_what_was_seen(failing, tmp_path):
     assert result["parts"]["this_policy"] is None
     text = cli(s, "simulate", laxer, "--from-journal", path).decode()
     assert "here the two part" in text and "nobody knows" in text
+    assert "; this policy: " in text
     assert 'not tried: "latency p99 max 30s"' in text
 
     done = subprocess.run([SLUICE, "simulate", laxer, "--from-journal", laxer],
