@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/leb128.h"
+
 static uint8_t take(struct codec *x)
 {
     if (x->from.len == 0) {
@@ -20,25 +22,23 @@ static uint8_t take(struct codec *x)
 
 static void put_number(struct codec *x, uint64_t n)
 {
-    for (; n >= 0x80; n >>= 7)
-        strbuf_add_char(x->to, (char)(n | 0x80));
-    strbuf_add_char(x->to, (char)n);
+    char bytes[LEB128_BYTES_MAX];
+
+    strbuf_add(x->to, (struct str){bytes, leb128_put(n, bytes)});
 }
 
 static uint64_t get_number(struct codec *x)
 {
-    uint64_t n = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        uint8_t byte = take(x);
-        uint64_t bits = byte & 0x7f;
-        if (shift == 63 && bits > 1)
-            break;
-        n |= bits << shift;
-        if ((byte & 0x80) == 0)
-            return x->bad ? 0 : n;
+    uint64_t n;
+    size_t len = leb128_get(x->from, &n);
+
+    if (len == 0) {
+        x->bad = true;
+        return 0;
     }
-    x->bad = true;
-    return 0;
+    x->from.ptr += len;
+    x->from.len -= len;
+    return x->bad ? 0 : n;
 }
 
 void codec_u64(struct codec *x, uint64_t *n)

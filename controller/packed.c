@@ -3,17 +3,13 @@
  */
 #include "controller/packed.h"
 
-enum { BYTES_MAX = 10 };
+#include "base/leb128.h"
 
 void packed_add(struct strbuf *b, uint64_t n)
 {
-    char bytes[BYTES_MAX];
-    size_t len = 0;
+    char bytes[LEB128_BYTES_MAX];
 
-    for (; n >= 0x80; n >>= 7)
-        bytes[len++] = (char)(unsigned char)(n | 0x80);
-    bytes[len++] = (char)(unsigned char)n;
-    strbuf_add(b, (struct str){bytes, len});
+    strbuf_add(b, (struct str){bytes, leb128_put(n, bytes)});
 }
 
 void packed_add_signed(struct strbuf *b, int64_t n)
@@ -45,20 +41,14 @@ static uint64_t fail(struct packed *p)
 
 uint64_t packed_get(struct packed *p)
 {
-    uint64_t n = 0;
+    uint64_t n;
+    size_t len = leb128_get(p->rest, &n);
 
-    for (size_t i = 0; i < p->rest.len && i < BYTES_MAX; i++) {
-        unsigned char byte = (unsigned char)p->rest.ptr[i];
-        if (i == BYTES_MAX - 1 && byte > 1)
-            break;
-        n |= (uint64_t)(byte & 0x7f) << (7 * i);
-        if (byte < 0x80) {
-            p->rest.ptr += i + 1;
-            p->rest.len -= i + 1;
-            return n;
-        }
-    }
-    return fail(p);
+    if (len == 0)
+        return fail(p);
+    p->rest.ptr += len;
+    p->rest.len -= len;
+    return n;
 }
 
 uint64_t packed_get_max(struct packed *p, uint64_t max)
