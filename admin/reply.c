@@ -8,7 +8,7 @@
 #include "base/arena.h"
 #include "base/strbuf.h"
 
-enum { DETAIL_BYTES_MAX = 16 * 1024 };
+enum { DETAIL_BYTES_MAX = 16 * 1024, JSON_BYTES_MAX = 256 * 1024 * 1024 };
 
 void reply_headers(struct serve_request *r)
 {
@@ -27,23 +27,32 @@ void reply_text(struct serve_request *r, int status, struct str content_type, st
     serve_reply(r, status, content_type, body);
 }
 
-static void reply_dump(struct serve_request *r, int status, struct str content_type, json_t *body)
+static int add_piece(const char *bytes, size_t len, void *to)
+{
+    return strbuf_add(to, (struct str){bytes, len}) ? 0 : -1;
+}
+
+bool reply_add_json(struct strbuf *to, json_t *value)
 {
     /* 12 digits: enough for every measured value, and 0.1 stays "0.1". */
-    char *text = json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(12));
+    int rc = json_dump_callback(value, add_piece, to, JSON_COMPACT | JSON_REAL_PRECISION(12));
+
+    json_decref(value);
+    return rc == 0;
+}
+
+static void reply_dump(struct serve_request *r, int status, struct str content_type, json_t *body)
+{
     struct strbuf line;
 
-    json_decref(body);
-    if (text == NULL) {
-        reply_text(r, 500, STR("text/plain"), STR("the answer is not valid JSON\n"));
-        return;
-    }
-    strbuf_init(&line, strlen(text) + 2);
-    strbuf_add(&line, str_from(text));
+    strbuf_init(&line, JSON_BYTES_MAX);
+    bool whole = reply_add_json(&line, body);
     strbuf_add_char(&line, '\n');
-    reply_text(r, status, content_type, strbuf_str(&line));
+    if (whole && !line.overflow)
+        reply_text(r, status, content_type, strbuf_str(&line));
+    else
+        reply_text(r, 500, STR("text/plain"), STR("the answer is not valid JSON\n"));
     strbuf_deinit(&line);
-    free(text);
 }
 
 void reply_json(struct serve_request *r, int status, json_t *body)

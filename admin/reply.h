@@ -7,11 +7,15 @@
 #include <jansson.h>
 
 #include "base/str.h"
+#include "base/strbuf.h"
 #include "net/serve.h"
 
 /* For streams, before serve_stream_start; the functions below do it themselves. */
 void reply_headers(struct serve_request *);
 
+/* Appends it as answers have it: one line, without the end of it. Takes the reference. False: it
+ * cannot be written, or there was no room; then a part of it may stand there. */
+bool reply_add_json(struct strbuf *, json_t *value);
 /* Takes the reference. */
 void reply_json(struct serve_request *, int status, json_t *body);
 void reply_text(struct serve_request *, int status, struct str content_type, struct str body);

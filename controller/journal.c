@@ -286,6 +286,8 @@ bool journal_write(const struct journal *j, int64_t wall_ns, struct strbuf *out)
     const char *policy = j->policy->text == NULL ? "" : j->policy->text;
     struct journal_end end = {0};
 
+    if (j->bytes < out->max)
+        strbuf_reserve(out, j->bytes); /* once, instead of growing towards it */
     strbuf_add(out, STR(JOURNAL_MAGIC));
     const struct journal_head head = {.program = STR(SLUICE_VERSION),
                                       .wall_ns = wall_ns,
