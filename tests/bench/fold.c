@@ -2,7 +2,8 @@
  *
  * Each rollout has traffic of its own (tests' world: 100 requests/s, answers of a second, half a
  * percent fails), made outside of what is measured. Then every rollout is looked at, as the engine
- * is in production: fold what was seen, report, decide. Printed as JSON, CPU time of this thread:
+ * is in production: fold what was seen, report, decide, write the journal. Printed as JSON, CPU
+ * time of this thread:
  *
  *   every   each rollout looked at in each tick of 100 ms, whether or not there is a cause
  *   due     as the controller's shell does: at once when something failed, else once a second
@@ -17,6 +18,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "controller/engine.h"
+#include "controller/history.h"
 #include "controller/sim_traffic.h"
 
 enum { ROLLOUTS = 100, WARM_TICKS = 300, TICKS = 600 };
@@ -35,6 +37,7 @@ static const char text[] = "rollout: chat\n"
 
 struct lane {
     struct engine engine;
+    struct history *history;
     struct sim_calendar calendar;
     struct sim_traffic traffic;
     struct reference *reference;
@@ -72,6 +75,13 @@ static void event(void *ctx, const struct rollout_decision *d)
     (void)d;
 }
 
+static void totals(void *ctx, uint32_t rollout, struct recorder_totals *ret)
+{
+    (void)ctx;
+    (void)rollout;
+    *ret = (struct recorder_totals){0};
+}
+
 static void histogram(void *ctx, size_t criterion, struct histogram_view *add_to)
 {
     const struct lane *l = ctx;
@@ -106,6 +116,26 @@ static void go_on(struct lane *l, int64_t tick)
     sim_traffic_tick(&l->traffic, &m);
 }
 
+static void look(struct lane *l, int64_t now_ns)
+{
+    static struct rollout_decision decision;
+    const struct engine_ports ports = {.set_weight = set_weight,
+                                       .commit = commit,
+                                       .commit_owed = commit_owed,
+                                       .event = event,
+                                       .ctx = l};
+    enum effects_result result =
+        engine_look(&l->engine, INPUT_TICK, &l->observation, NULL, now_ns, &ports, &decision);
+    const struct journal_look looked = {.kind = INPUT_TICK,
+                                        .observation = &l->observation,
+                                        .now_ns = now_ns,
+                                        .wall_ns = now_ns,
+                                        .result = result,
+                                        .decision = &decision};
+
+    history_look(l->history, &l->engine, &looked);
+}
+
 static int64_t cpu_ns(void)
 {
     struct timespec t;
@@ -124,7 +154,8 @@ static int compare(const void *a, const void *b)
 static void measure(const struct sim_plan *plan, bool every, bool last)
 {
     struct lane *lanes = xcalloc(ROLLOUTS, sizeof(*lanes));
-    static struct rollout_decision decision;
+    static const struct controller_ports with = {.totals = totals};
+    struct journals *journals = journals_new(JOURNALS_BYTES_MAX);
     static int64_t took_ns[TICKS];
     int64_t sum_ns = 0;
     uint64_t looks = 0;
@@ -137,22 +168,17 @@ static void measure(const struct sim_plan *plan, bool every, bool last)
         l->reference = reference_new(&plan->policy);
         engine_init(&l->engine, &plan->policy, 0);
         l->epoch = l->engine.state.epoch;
+        l->history = history_new(journals, &plan->policy, &with, (uint32_t)i);
+        history_begin(l->history, &l->engine, false, 0, 0);
     }
     for (int64_t tick = 0; tick < WARM_TICKS + TICKS; tick++) {
         for (int i = 0; i < ROLLOUTS; i++)
             prepare(&lanes[i], tick, i, every);
         int64_t before_ns = cpu_ns();
         for (int i = 0; i < ROLLOUTS; i++) {
-            struct lane *l = &lanes[i];
-            const struct engine_ports ports = {.set_weight = set_weight,
-                                               .commit = commit,
-                                               .commit_owed = commit_owed,
-                                               .event = event,
-                                               .ctx = l};
-            if (!l->look)
+            if (!lanes[i].look)
                 continue;
-            engine_look(&l->engine, INPUT_TICK, &l->observation, NULL, tick * SIM_TICK_NS, &ports,
-                        &decision);
+            look(&lanes[i], tick * SIM_TICK_NS);
             looks += tick >= WARM_TICKS;
         }
         if (tick >= WARM_TICKS) {
@@ -171,10 +197,12 @@ static void measure(const struct sim_plan *plan, bool every, bool last)
     for (int i = 0; i < ROLLOUTS; i++) {
         struct lane *l = &lanes[i];
         engine_deinit(&l->engine);
+        history_free(l->history);
         reference_free(l->reference);
         observation_deinit(&l->observation);
         sim_calendar_deinit(&l->calendar);
     }
+    journals_free(journals);
     free(lanes);
 }
 
