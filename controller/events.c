@@ -13,7 +13,7 @@
 struct entry {
     struct controller_event event; /* owns its json */
     char decision_id[DECISION_ID_MAX];
-    char *decision;
+    char *decision, *summary;
 };
 
 struct events {
@@ -30,6 +30,7 @@ static void clear(struct entry *e)
 {
     free((void *)(uintptr_t)e->event.json);
     free(e->decision);
+    free(e->summary);
     memset(e, 0, sizeof(*e));
 }
 
@@ -48,6 +49,23 @@ static char *event_text(const struct decision_record *r, uint64_t id)
 
     json_object_set_new(o, "id", json_integer((json_int_t)id));
     json_object_set_new(o, "decision", json_text(r->id));
+    char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(12));
+    json_decref(o);
+    CHECK(text != NULL);
+    return text;
+}
+
+/* In a few words, for lists and for what came before a later decision: that one must not parse the
+ * evidence of twenty others while a canary waits to be taken back. */
+static char *summary_text(const struct decision_record *r)
+{
+    static const char *const keys[] = {"time", "rollout", "type",      "cause", "reason", "phase",
+                                       "step", "weight",  "criterion", "who",   "why"};
+    json_t *o = json_object();
+
+    json_object_set_new(o, "id", json_text(r->id));
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        json_object_set(o, keys[i], json_object_get(r->json, keys[i]));
     char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(12));
     json_decref(o);
     CHECK(text != NULL);
@@ -80,6 +98,7 @@ const struct controller_event *events_add(struct events *events, const struct de
                                          .json = event_text(r, id)};
     snprintf(e->decision_id, sizeof(e->decision_id), "%s", r->id);
     e->decision = decision_text(r);
+    e->summary = summary_text(r);
     return &e->event;
 }
 
@@ -108,15 +127,7 @@ json_t *events_decision(const struct events *events, const char *id)
 
 static json_t *summary(const struct entry *e)
 {
-    static const char *const keys[] = {"time", "rollout", "type",      "cause", "reason", "phase",
-                                       "step", "weight",  "criterion", "who",   "why"};
-    json_t *all = json_loads(e->event.json, 0, NULL), *o = json_object();
-
-    json_object_set_new(o, "id", json_text(e->decision_id));
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-        json_object_set(o, keys[i], json_object_get(all, keys[i]));
-    json_decref(all);
-    return o;
+    return json_loads(e->summary, 0, NULL);
 }
 
 /* The next older one of the rollout, below *at, which goes down to it; NULL: none is kept. */
