@@ -90,7 +90,8 @@ bool journal_get_end(struct str payload, struct journal_end *ret);
 
 struct journal_reader {
     struct str all;
-    size_t at; /* of the next record */
+    size_t at;       /* of the next record */
+    uint64_t summed; /* bytes of records whose checksum was wrong */
     /* of the record that was read last: */
     size_t record_at;
     enum journal_kind kind;
@@ -100,7 +101,8 @@ struct journal_reader {
 /* 0, or -EINVAL when it is no journal, or one of a version that is not known. */
 int journal_open(struct str all, struct journal_reader *, struct error *reterr);
 /* 1: a record; 0: the end; -EINVAL: what is at `record_at` is damaged, and how. The next call goes
- * on at the next whole checkpoint behind it. */
+ * on at the next whole checkpoint behind it, or nowhere, in a file that is made of what only looks
+ * like checkpoints. */
 int journal_next(struct journal_reader *, struct error *reterr);
 
 #endif

@@ -463,6 +463,36 @@ static void test_behind_damage_the_next_checkpoint_is_taken(void **state)
     recorded_deinit(&r);
 }
 
+/* A file made to keep a reader busy: behind its head nothing but beginnings of checkpoints, each of
+ * which claims megabytes that would have to be summed. Ten thousand of them are twenty gigabytes.
+ */
+static void test_a_file_of_false_checkpoints_ends_soon(void **state)
+{
+    static const char fake[] = "\x02\xff\xff\x7f\xf0SEGMENT";
+    const struct journal_head head = {.program = STR("x"), .rollout = STR("chat")};
+    struct journal_reader r;
+    struct error error = {0};
+    struct strbuf file;
+    int damages = 0, rc;
+
+    (void)state;
+    strbuf_init(&file, JOURNAL_FILE_MAX);
+    strbuf_add(&file, STR(JOURNAL_MAGIC));
+    journal_add_head(&file, &head);
+    for (int i = 0; i < 10000; i++)
+        strbuf_add(&file, STR(fake));
+    size_t behind = 2 * 1024 * 1024;
+    memset(strbuf_grow(&file, behind), 0, behind);
+    assert_int_equal(journal_open(strbuf_str(&file), &r, &error), 0);
+    assert_int_equal(journal_next(&r, &error), 1);
+    while ((rc = journal_next(&r, &error)) != 0) {
+        assert_int_equal(rc, -EINVAL);
+        damages++;
+    }
+    assert_in_range(damages, 2, 20);
+    strbuf_deinit(&file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -481,6 +511,7 @@ int main(void)
         cmocka_unit_test(test_checkpoints_are_what_was_replayed),
         cmocka_unit_test(test_the_oldest_goes_when_all_is_full),
         cmocka_unit_test(test_behind_damage_the_next_checkpoint_is_taken),
+        cmocka_unit_test(test_a_file_of_false_checkpoints_ends_soon),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
