@@ -34,7 +34,7 @@ void analysis_free(struct analysis *);
 
 /* Fresh evidence (a new canary, a retry). Until analysis_weight is called nothing is counted, and
  * outcomes of requests routed with an older epoch than that call's never are. What is known of
- * stable's bursts stays. */
+ * stable's bursts stays, and what it did before the rollout. */
 void analysis_reset(struct analysis *);
 
 enum weight_why {

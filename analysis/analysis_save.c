@@ -13,7 +13,7 @@
 #include "analysis/analysis_state.h"
 #include "analysis/codec.h"
 
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 #define EVIDENCE_MAX 1e251
 
 /* Small enough that times in nanoseconds can be made of differences. */
@@ -65,6 +65,7 @@ static void code_policy(struct codec *x, const struct analysis *a)
     same_number(x, (uint64_t)p->slot_ns);
     same_number(x, (uint64_t)a->wide.length);
     same_number(x, p->on_stable_degraded);
+    same_number(x, policy_compares(a->policy));
     same_number(x, a->count);
     for (size_t c = 0; c < a->count; c++) {
         const struct policy_criterion *k = &p->criteria[c];
@@ -166,6 +167,7 @@ static void code_record(struct codec *x, struct step_record *r)
         code_shares(x, &r->step[v]);
         code_shares(x, &r->rollout[v]);
     }
+    code_shares(x, &r->before);
     code_shares(x, &r->closed.sum);
     codec_bytes(x, r->closed.at, sizeof r->closed.at);
 }
@@ -381,5 +383,7 @@ int analysis_load(struct analysis *a, struct str from, struct error *reterr)
     placebo_deinit(&a->placebo);
     placebo_init(&a->placebo, a->policy, &a->plan);
     analysis_reset(a);
+    for (size_t c = 0; c < a->count; c++)
+        a->criteria[c].record.before = (struct shares){0};
     return error_set(reterr, -EINVAL, "it is no evidence of this policy, or was damaged");
 }

@@ -35,6 +35,7 @@ void criterion_init(struct criterion *c, const struct policy *p, size_t index,
     plan.share = policy->weight;
     c->threshold = sequential_threshold(&plan);
     c->sequential = policy->test != TEST_SHIFT && policy->method == METHOD_SEQUENTIAL;
+    c->compares = policy_compares(p);
     if (policy->test == TEST_MAX)
         sequential_limit(policy->p0, &c->limit);
     if (policy->test == TEST_SHIFT) {
@@ -70,7 +71,8 @@ void criterion_reset(struct criterion *c)
     c->frozen_p0 = 0;
     c->failed = false;
     c->since = (struct shares){0};
-    memset(&c->record, 0, sizeof c->record);
+    /* What is in flight stays undecided there, and is left out. */
+    c->record = (struct step_record){.before = c->record.before};
     if (c->shift != NULL)
         shift_init(c->shift);
     if (c->method != NULL)
@@ -89,7 +91,8 @@ void criterion_set_frozen(struct criterion *c, double p0)
 
 void criterion_freeze(struct criterion *c, double alpha)
 {
-    const struct shares *stable = &c->record.rollout[VARIANT_STABLE];
+    const struct shares *stable =
+        c->compares ? &c->record.rollout[VARIANT_STABLE] : &c->record.before;
     struct sequential_prior prior = sequential_prior(FROZEN_SHARE);
     uint64_t good = stable->sample - stable->bad;
     uint64_t known = stable->bad + (good > stable->pending ? good - stable->pending : 0);
@@ -182,7 +185,10 @@ static bool has_data(const struct criterion *c, const struct criterion_view *vie
         return r->shift.found[VARIANT_CANARY] > 0 && r->shift.found[VARIANT_STABLE] > 0;
     if (r->requests[VARIANT_CANARY] == 0 || (c->method != NULL && window_method_starves(c->method)))
         return false;
-    /* At full weight there is no stable to compare with; its evidence stands where it was. */
+    /* At full weight there is no stable to compare with; its evidence stands where it was, and is
+     * none at all when there never was one and nothing was known of it before. */
+    if (c->policy->test != TEST_MAX && !c->compares && c->frozen_p0 <= 0)
+        return false;
     return c->policy->test == TEST_MAX || view->weight_bp >= WEIGHT_FULL_BP ||
            r->requests[VARIANT_STABLE] > 0;
 }

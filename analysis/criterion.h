@@ -17,6 +17,7 @@ struct criterion {
     const struct policy_criterion *policy;
     size_t index;    /* in slot_counts */
     bool sequential; /* it has evidence: neither a shift nor a window method's rule */
+    bool compares;   /* by the policy both variants have traffic at some time */
     bool is_wide;    /* and a wide test beside it: it may roll back, and is asked again */
     struct evidence fast, wide;
     struct sequential_limit limit; /* TEST_MAX */
@@ -34,7 +35,8 @@ void criterion_init(struct criterion *, const struct policy *, size_t index,
                     const struct sequential_plan *fast, const struct sequential_plan *wide);
 void criterion_deinit(struct criterion *);
 void criterion_reset(struct criterion *);
-/* Stable's traffic ends: what it did so far, and the margin, is the limit from here on. */
+/* Stable's traffic ends: what it did so far, and the margin, is the limit from here on. What it did
+ * beside the canary, or, where the policy begins with everything on the canary, before that. */
 void criterion_freeze(struct criterion *, double alpha);
 void criterion_set_frozen(struct criterion *, double p0);
 

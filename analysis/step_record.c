@@ -59,6 +59,8 @@ void step_record_move(struct step_record *r, const struct window_slot *w, bool t
                       const struct shares now[VARIANT_COUNT])
 {
     bool both = w->weight_bp > 0 && w->weight_bp < WEIGHT_FULL_BP;
+    if (w->weight_bp == 0 && w->step == 0)
+        move(&r->before, &before[VARIANT_STABLE], &now[VARIANT_STABLE]);
     for (size_t v = 0; v < VARIANT_COUNT; v++) {
         if (this_step && (v == VARIANT_CANARY || w->weight_bp > 0))
             move(&r->step[v], &before[v], &now[v]);

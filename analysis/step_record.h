@@ -32,6 +32,7 @@ struct step_record {
     struct shares step[VARIANT_COUNT];    /* of this step; stable's while the canary has traffic */
     struct prefixes closed;               /* of this step, in slots that were closed for good */
     struct shares rollout[VARIANT_COUNT]; /* while both had traffic */
+    struct shares before; /* stable's at weight 0 before the rollout began; the next one keeps it */
 };
 /* The next step. */
 void step_record_begin(struct step_record *);

@@ -137,12 +137,70 @@ static void warn_of_reference(const struct warner *w, const struct policy_criter
     double seen = most_beside(w->policy, w->traffic->rps, true) * REFERENCE_SPAN_S;
     char count[COUNT_TEXT_MAX];
 
-    if (!criterion_follows_stable(c) || seen >= needed)
+    if (!criterion_follows_stable(c) || seen >= needed || !policy_compares(w->policy))
         return;
     diagnostics_warnf(w->to, place(w, c->at), "judge a lower quantile: [50%, 90%]",
                       "\"%s\" can never be judged: it needs %s of stable's requests in 10 minutes, "
                       "which sees %.0f",
                       c->name, output_count(needed, count), floor(seen));
+}
+
+static bool is_first_comparison(const struct policy *p, const struct policy_criterion *c)
+{
+    const struct policy_criterion *first = p->analysis.criteria;
+
+    while (!criterion_is_relative(first))
+        first++;
+    return first == c;
+}
+
+/* Stable as it was before takes the place of stable beside the canary, if anybody looked. Said once
+ * for all that it concerns. */
+static void warn_of_no_stable(const struct warner *w, const struct policy_criterion *c)
+{
+    const char *hint = w->policy->start_auto && c->test != TEST_SHIFT
+                           ? "begin with a step below 100%, leave a share on stable "
+                             "(bake.control), or write start: manual and watch stable first"
+                           : "begin with a step below 100%, or leave a share on stable "
+                             "(bake.control)";
+
+    if (policy_compares(w->policy) || c->test == TEST_MAX)
+        return;
+    if (c->test == TEST_SHIFT)
+        diagnostics_warnf(w->to, place(w, c->at), hint,
+                          "\"%s\" can never be judged: the first step is 100%%, so stable's values "
+                          "never come beside the canary's",
+                          c->name);
+    else if (is_first_comparison(w->policy, c))
+        diagnostics_warnf(
+            w->to, place(w, c->at), hint,
+            "the first step is 100%%, so the canary is held to what stable did before "
+            "the rollout: \"%s\", and what else compares, has no data and holds the "
+            "step when this process did not see stable's traffic before",
+            c->name);
+}
+
+/* Enough windows in a row must fit into the step. */
+static void warn_of_short_holds(const struct warner *w, const struct policy_criterion *c)
+{
+    char hold[UNITS_TEXT_MAX], weight[UNITS_TEXT_MAX];
+    char needs[UNITS_TEXT_MAX], hint[120];
+    int64_t needs_ns = c->window_ns * (int64_t)c->window_consecutive;
+
+    if (c->method != METHOD_WINDOW)
+        return;
+    for (size_t i = 0; i < w->policy->step_count; i++) {
+        const struct policy_step *step = &w->policy->steps[i];
+        if (step->hold_ns >= needs_ns)
+            continue;
+        units_duration_text(needs_ns, needs);
+        snprintf(hint, sizeof(hint), "hold it for %s or longer, or make the window shorter", needs);
+        diagnostics_warnf(
+            w->to, place(w, step->at), hint,
+            "the step of %s may end before \"%s\" can fail: its hold is %s, and that takes %s",
+            units_share_text((double)traffic_weight_bp(w->policy, i) / WEIGHT_FULL_BP, weight),
+            c->name, units_duration_text(step->hold_ns, hold), needs);
+    }
 }
 
 static void warn_of_window(const struct warner *w, const struct policy_criterion *c)
@@ -171,7 +229,7 @@ static void warn_of_shift(const struct warner *w, const struct policy_criterion 
     const struct policy *p = w->policy;
     double canary = 0, most = most_beside(p, w->traffic->rps, true);
 
-    if (c->test != TEST_SHIFT)
+    if (c->test != TEST_SHIFT || !policy_compares(p))
         return;
     for (size_t i = 0; i < p->step_count; i++) {
         double share = (double)traffic_weight_bp(p, i) / WEIGHT_FULL_BP;
@@ -199,6 +257,8 @@ void traffic_check(const struct policy *p, const struct traffic *t, struct diagn
     for (size_t i = 0; i < p->analysis.criteria_count; i++) {
         const struct policy_criterion *c = &p->analysis.criteria[i];
         warn_of_stable(&w, c);
+        warn_of_no_stable(&w, c);
+        warn_of_short_holds(&w, c);
         if (!(t->rps > 0))
             continue;
         warn_of_reference(&w, c);

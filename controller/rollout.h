@@ -221,6 +221,10 @@ int64_t rollout_quiet_ns(const struct policy *, const struct rollout_state *);
 
 /* So long held without a verdict is too long (max_hold; a bake's comes after the bake). */
 int64_t rollout_max_hold(const struct policy *, const struct rollout_state *);
+/* With everything on the canary there is no stable to compare with, unless the limit was frozen: a
+ * criterion had its say before. Where by the policy it never had, it has nothing to go by. */
+bool rollout_is_over_for(const struct policy *, const struct rollout_state *,
+                         const struct policy_criterion *, const struct criterion_report *);
 /* The first criterion that has nothing to go by and holds the rollout up; CRITERIA_MAX: none. */
 uint32_t rollout_without_data(const struct policy *, const struct rollout_state *,
                               const struct analysis_report *);

@@ -79,16 +79,22 @@ uint64_t rollout_evidence_left(const struct policy *policy, const struct analysi
     return most;
 }
 
+bool rollout_is_over_for(const struct policy *policy, const struct rollout_state *s,
+                         const struct policy_criterion *c, const struct criterion_report *r)
+{
+    bool never_began = criterion_is_relative(c) && !policy_compares(policy);
+
+    return c->test != TEST_MAX && !r->frozen && !never_began && s->weight_bp >= WEIGHT_FULL_BP;
+}
+
 uint32_t rollout_without_data(const struct policy *policy, const struct rollout_state *s,
                               const struct analysis_report *report)
 {
     for (uint32_t i = 0; i < report->count; i++) {
         const struct policy_criterion *c = &policy->analysis.criteria[i];
-        /* With everything on the canary there is no stable to compare with, unless its limit was
-         * frozen; and what only reports holds nothing up. */
-        bool alone =
-            c->test != TEST_MAX && !report->criteria[i].frozen && s->weight_bp >= WEIGHT_FULL_BP;
-        if (report->criteria[i].verdict == VERDICT_NO_DATA && !alone &&
+        /* What only reports holds nothing up. */
+        if (report->criteria[i].verdict == VERDICT_NO_DATA &&
+            !rollout_is_over_for(policy, s, c, &report->criteria[i]) &&
             c->on_fail != ON_FAIL_REPORT)
             return i;
     }

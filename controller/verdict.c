@@ -16,9 +16,7 @@ static enum verdict of_criteria(const struct engine *e, json_t *reasons)
         const struct policy_criterion *c = &e->policy->analysis.criteria[i];
         const struct criterion_report *r = &e->report.criteria[i];
         enum verdict v = r->verdict;
-        /* With everything on the canary there is no stable to compare with. */
-        if (v == VERDICT_NO_DATA && c->test != TEST_MAX && !r->frozen &&
-            e->state.weight_bp >= WEIGHT_FULL_BP)
+        if (v == VERDICT_NO_DATA && rollout_is_over_for(e->policy, &e->state, c, r))
             continue;
         if (v == VERDICT_PASS || c->on_fail == ON_FAIL_REPORT)
             continue;

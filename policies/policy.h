@@ -278,6 +278,13 @@ static inline bool policy_has_canary(const struct policy *p)
     return p->versions[VARIANT_CANARY].version != NULL;
 }
 
+/* Whether stable and the canary have traffic at the same time in any step: not in one that begins
+ * with everything on the canary (blue/green), unless a share stays on stable as a control. */
+static inline bool policy_compares(const struct policy *p)
+{
+    return p->step_count == 0 || p->steps[0].weight_bp < WEIGHT_FULL_BP || p->bake.control_bp > 0;
+}
+
 /* Parses and checks one policy document. All errors of the text land in `reterr`, sorted (their
  * positions borrow `path`, which must outlive them and be NUL-terminated). Returns 0 and *ret (free
  * with policy_free; warnings may be in reterr), or -EINVAL with *ret untouched. Expands ${ENV}.

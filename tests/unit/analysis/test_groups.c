@@ -2,6 +2,7 @@
  * stable has no traffic. */
 #include "tests/unit/analysis/vectors.h"
 
+#include "analysis/sequential.h"
 #include "base/rng.h"
 #include "tests/unit/analysis/steps.h"
 
@@ -237,6 +238,87 @@ static void test_nothing_to_freeze(void **state)
     steps_deinit(&f);
 }
 
+/* --- everything on the canary at once ------------------------------------------------------ */
+
+/* Stable alone for five minutes, one in a thousand bad; then blue/green, as after `retry`. */
+static void switch_over(struct steps *f, bool watched, bool saved)
+{
+    struct strbuf bytes;
+    struct error error;
+
+    steps_init(f);
+    f->policy.steps[0].weight_bp = WEIGHT_FULL_BP;
+    f->policy.policy.step_count = 1;
+    add_criterion(&f->policy, at_most(0.4, ON_FAIL_ROLLBACK));
+    add_criterion(&f->policy, increase(0.01, ON_FAIL_ROLLBACK, ON_FAIL_ROLLBACK));
+    steps_weight(f, 0, WEIGHT_GOES_ON);
+    for (int i = 0; watched && i < 300; i++)
+        steps_second(f, 0, 0, 100, i % 10 == 0);
+    if (saved) {
+        strbuf_init(&bytes, 1 << 20);
+        assert_int_equal(analysis_save(f->a, &bytes), 0);
+        analysis_free(f->a);
+        f->a = analysis_new(&f->policy.policy);
+        assert_int_equal(analysis_load(f->a, strbuf_str(&bytes), &error), 0);
+        strbuf_deinit(&bytes);
+    }
+    analysis_reset(f->a);
+    steps_weight(f, WEIGHT_FULL_BP, WEIGHT_STEP);
+}
+
+static void test_blue_green_is_held_to_what_stable_did_before(void **state)
+{
+    (void)state;
+    for (int saved = 0; saved < 2; saved++) {
+        struct steps f;
+        switch_over(&f, true, saved != 0);
+        for (int i = 0; i < 120; i++)
+            steps_second(&f, 100, i % 10 == 0, 0, 0);
+        double upper = sequential_upper(sequential_prior(1.0 / 200), 30000, 30, 0.001);
+        assert_true(f.report.criteria[1].frozen);
+        assert_true(f.report.criteria[1].frozen_p0 == upper + 0.01);
+        assert_int_equal(f.report.criteria[1].verdict, VERDICT_PASS);
+        assert_false(f.report.alarm);
+        for (int i = 0; i < 60 && !f.report.crossed; i++)
+            steps_second(&f, 100, 10, 0, 0);
+        assert_true(f.report.crossed);
+        assert_int_equal(f.report.worst, 1);
+        steps_deinit(&f);
+    }
+}
+
+/* What was seen of stable outlives one canary, and what it did after a canary had begun is not
+ * taken for it. */
+static void test_what_stable_did_before_is_kept(void **state)
+{
+    struct steps f;
+    (void)state;
+    switch_over(&f, true, false);
+    steps_look(&f);
+    double p0 = f.report.criteria[1].frozen_p0;
+    steps_weight(&f, 0, WEIGHT_GOES_ON);
+    for (int i = 0; i < 60; i++)
+        steps_second(&f, 0, 0, 100, 50);
+    analysis_reset(f.a);
+    steps_weight(&f, WEIGHT_FULL_BP, WEIGHT_STEP);
+    steps_look(&f);
+    assert_true(p0 > 0.01 && f.report.criteria[1].frozen_p0 == p0);
+    steps_deinit(&f);
+}
+
+static void test_blue_green_without_stable_passes_nothing(void **state)
+{
+    struct steps f;
+    (void)state;
+    switch_over(&f, false, false);
+    for (int i = 0; i < 120; i++)
+        steps_second(&f, 100, 0, 0, 0);
+    assert_false(f.report.criteria[1].frozen);
+    assert_int_equal(f.report.criteria[1].verdict, VERDICT_NO_DATA);
+    assert_int_equal(f.report.criteria[0].verdict, VERDICT_PASS);
+    steps_deinit(&f);
+}
+
 /* --- validity ------------------------------------------------------------------------------ */
 
 /* Every criterion exactly at its limit, all four steps and a bake: alpha is one in a thousand
@@ -285,6 +367,9 @@ int main(void)
         cmocka_unit_test(test_a_comparison_goes_on_at_full_weight),
         cmocka_unit_test(test_a_frozen_limit_may_pause_only),
         cmocka_unit_test(test_nothing_to_freeze),
+        cmocka_unit_test(test_blue_green_is_held_to_what_stable_did_before),
+        cmocka_unit_test(test_what_stable_did_before_is_kept),
+        cmocka_unit_test(test_blue_green_without_stable_passes_nothing),
         cmocka_unit_test(test_at_all_limits_nothing_happens),
     };
     return cmocka_run_group_tests_name("groups", tests, NULL, NULL);

@@ -102,6 +102,25 @@ static void test_each_warning(void **state)
         {HEAD "analysis: {criteria: [{metric: error_rate, max: 1%, method: window, min_requests: "
               "50}]}\n",
          0.5, -1, "no window has its min_requests of 50, but at most 30"},
+        {HEAD "steps: [{weight: 100}]\n"
+              "analysis: {criteria: [{metric: outcome, is: [4xx], max_increase: 1%}]}\n",
+         10, -1, "the first step is 100%, so the canary is held to what stable did before"},
+        {HEAD "steps: [{weight: 100}]\n"
+              "analysis: {criteria: [{metric: latency, quantile: 99%, max_ratio: 1.3}]}\n",
+         10, -1, "or write start: manual and watch stable first"},
+        {HEAD "start: manual\nsteps: [{weight: 100}]\nbake: {control: 5%}\n"
+              "analysis: {criteria: [{metric: outcome, is: [4xx], max_increase: 1%}]}\n",
+         10, -1, ""},
+        {HEAD "steps: [{weight: 10, hold: 2m}, {weight: 100, hold: 5m}]\n"
+              "analysis: {criteria: [{metric: error_rate, max: 1%, method: window, window: 1m, "
+              "consecutive: 5, min_requests: 1}]}\n",
+         10, -1,
+         "the step of 10% may end before \"error_rate max 1% in 5 windows of 1m\" can fail: its "
+         "hold is 2m, and that takes 5m"},
+        {HEAD "steps: [{weight: 10, hold: 5m}, {weight: 100, hold: 5m}]\n"
+              "analysis: {criteria: [{metric: error_rate, max: 1%, method: window, window: 1m, "
+              "consecutive: 5, min_requests: 1}]}\n",
+         10, -1, ""},
         {HEAD "analysis: {criteria: [{metric: drift, field: /a, max: 0.2}]}\n", 0.1, -1,
          "is not judged before 100%: it needs 300 values of the canary, and the holds see 51"},
         {"rollout: chat\nstable: {version: \"1\", endpoints: [http://a]}\n", 0.001, 0.9, ""},

@@ -264,6 +264,12 @@ static void test_no_data_without_stable(void **state)
     report.criteria[1].frozen = true;
     rollout_next(&f.policy, &s, &report, &next);
     assert_true(next.no_data);
+    /* where the canary begins with everything it never had its say */
+    report.criteria[1].frozen = false;
+    f.steps[0].weight_bp = WEIGHT_FULL_BP;
+    rollout_next(&f.policy, &s, &report, &next);
+    assert_true(next.no_data && !next.ready);
+    f.steps[0].weight_bp = 1000;
     /* with a control share there is a stable */
     report.criteria[1].frozen = false;
     s.weight_bp = 9500;
