@@ -184,7 +184,9 @@ static void set_limits(struct reference *r, size_t criterion, const struct histo
     uint64_t u = (uint64_t)(histogram_quantile_ns(times, c->quantile) / NS_PER_US);
 
     r->limits.stable_ns[criterion] = last_ns(u - 1); /* u is the edge above the bucket */
-    r->limits.canary_ns[criterion] = last_ns((uint64_t)(c->limit * (double)u));
+    int64_t ratio_ns = last_ns((uint64_t)(c->limit * (double)u));
+    int64_t slack_ns = r->limits.stable_ns[criterion] + c->slack_ns;
+    r->limits.canary_ns[criterion] = ratio_ns > slack_ns ? ratio_ns : slack_ns;
 }
 
 /* Walks back in time until each quantile has what it wants. */

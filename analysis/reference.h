@@ -7,10 +7,11 @@
  *
  * Moving limits: for a criterion "quantile q, max_ratio R", stable's limit u is the upper edge of
  * the histogram bucket that holds stable's q-quantile, the canary's the upper edge of the bucket
- * that holds R times that. Both are strict. Whatever u is: where the canary is at most R times as
- * slow as stable, it is over its limit no more often than stable is over its own; how well u is
- * known, or how old it is, costs power and never validity, as long as it was known before the
- * requests that are judged by it.
+ * that holds R times that, but at least stable's and the criterion's slack: of a time of tenths of
+ * a millisecond the ratio is noise of the machine. Both are strict. Whatever u is: where the canary
+ * is at most R times as slow as stable, it is over its limit no more often than stable is over its
+ * own; how well u is known, or how old it is, costs power and never validity, as long as it was
+ * known before the requests that are judged by it.
  *
  * Buckets: the deciles of stable's last 1000 numbers, or the 31 categories it had most often of
  * 1000, taken when the first value of the canary comes. What came before is no evidence.

@@ -74,9 +74,9 @@ static bool counts_the_same(const struct policy_criterion *a, const struct polic
         return true;
     if (criterion_follows_stable(a) != criterion_follows_stable(b))
         return false;
-    return criterion_follows_stable(a)
-               ? a->quantile == b->quantile && a->ratio == b->ratio && a->limit == b->limit
-               : a->limit_ns == b->limit_ns;
+    return criterion_follows_stable(a) ? a->quantile == b->quantile && a->ratio == b->ratio &&
+                                             a->limit == b->limit && a->slack_ns == b->slack_ns
+                                       : a->limit_ns == b->limit_ns;
 }
 
 static void match_criteria(struct whatif *w)

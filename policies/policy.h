@@ -139,6 +139,7 @@ struct policy_criterion {
     uint32_t kinds;  /* shares: the outcomes that are bad, bits (outcome_bit) */
     double quantile; /* times: 0.99; else 0 */
     double limit; /* shares: the share; times: seconds; ratios: the ratio; shifts: the distance */
+    int64_t slack_ns;    /* times with TEST_MAX_RATIO: so far above stable's nothing is too slow */
     int64_t limit_ns;    /* times with TEST_MAX: strict, bad iff above; else 0 */
     double p0;           /* TEST_MAX: the null's probability of "bad": limit, or 1 - quantile */
     double ratio, delta; /* TEST_MAX_INCREASE, TEST_MAX_RATIO: r and delta of statistics REL */

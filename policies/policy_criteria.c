@@ -130,6 +130,7 @@ static void check_owners(const struct policy_criteria *c, const struct policy_cr
                                                               : "write max: how far it may move"},
         {"max_ratio", metrics_shares | metrics_times, "write max: how far it may move"},
         {"quantile", metrics_times, "remove it, or write metric: latency"},
+        {"slack", metrics_times, "remove it, or write metric: latency"},
         {"is", METRIC_BIT(METRIC_OUTCOME), "remove it, or write metric: outcome"},
         {"field", METRIC_BIT(METRIC_DRIFT), "remove it, or write metric: drift"},
         {"test", metrics_values, "remove it: it is about metrics that are values, such as drift"},

@@ -79,6 +79,16 @@ static double delta_of(double quantile)
     return fifth < 0.02 ? fifth : 0.02;
 }
 
+static int64_t slack_of(const struct policy_criterion_item *item)
+{
+    const struct schema_row *row = schema_row(&schema_policy, "analysis.criteria.slack");
+    const struct yaml_node *slack = policy_criterion_text(item, "slack");
+    struct schema_value v;
+
+    CHECK(schema_read(row, slack != NULL ? slack->text : str_from(row->default_text), &v));
+    return v.ns;
+}
+
 static void add_ratio(struct policy_criteria *c, const struct policy_criterion_item *item,
                       const struct yaml_node *quantiles)
 {
@@ -94,6 +104,7 @@ static void add_ratio(struct policy_criteria *c, const struct policy_criterion_i
     k.test = TEST_MAX_RATIO;
     k.limit = v.share;
     k.ratio = 1;
+    k.slack_ns = slack_of(item);
     snprintf(limit, sizeof(limit), "max_ratio %.6g", v.share);
     policy_criteria_group(c);
     for (const struct yaml_node *n = quantiles->first; n != NULL; n = n->next) {
@@ -120,6 +131,10 @@ void policy_criterion_time(struct policy_criteria *c, struct policy_criterion_it
                          "\"quantile\" is empty");
     if (yaml_get(item->node, STR("max")) == NULL && yaml_get(item->node, STR("max_ratio")) == NULL)
         policy_criteria_no_limit(c, item, "add max_ratio: 1.3 (against stable) or max: 500ms");
+    const struct yaml_node *slack = yaml_get(item->node, STR("slack"));
+    if (slack != NULL && !slack->bad && whole && yaml_get(item->node, STR("max_ratio")) == NULL)
+        diagnostics_addf(c->reader->errors, slack->key_at, "remove it, or write max_ratio: 1.3",
+                         "\"slack\" means nothing without max_ratio");
     if (quantiles != NULL && (quantiles->bad || quantiles->kind != YAML_LIST))
         quantiles = NULL;
     add_max(c, item, quantiles);

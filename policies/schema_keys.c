@@ -499,6 +499,16 @@ static const struct schema_row policy_rows[] = {
      .example = "max_ratio: 1.3, for 30 % more than stable",
      .doc = "The limit as a multiple of stable's value over the same time, 1 or more: of a share "
             "(plus 0.1 %, or `max_increase`), or of a time's quantile."},
+    {.path = "analysis.criteria.slack",
+     .type = SCHEMA_DURATION,
+     .default_text = "5ms",
+     .min = "0",
+     .max = "1h",
+     .misnomers = "floor|min_difference|tolerance",
+     .example = "slack: 5ms",
+     .doc = "Beside `max_ratio` of a time: what is within so much of stable's is not too slow, "
+            "whatever the ratio. Of answers that take a millisecond a third more is the machine's "
+            "noise: the process that has less to do wakes more slowly."},
     {.path = "analysis.criteria.quantile",
      .type = SCHEMA_SHARE,
      .many = SCHEMA_ONE_OR_MANY,

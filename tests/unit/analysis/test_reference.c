@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/rng.h"
 #include "tests/unit/analysis/policies.h"
 #include "tests/unit/analysis/vectors.h"
@@ -115,6 +116,37 @@ static void test_limits_are_edges_of_buckets(void **state)
         reference_free(w.r);
     }
     vectors_close(&v, "log_linear_histogram");
+}
+
+/* Of tenths of a millisecond the ratio is noise: the slack counts where it is more. */
+static void test_within_the_slack_nothing_is_too_slow(void **state)
+{
+    static const struct {
+        int64_t slack_ns, time_us; /* stable's times; the canary's limit is then */
+        bool of_slack;
+    } rows[] = {
+        {5 * NS_PER_MS, 300, true},
+        {5 * NS_PER_MS, 10000, true},
+        {5 * NS_PER_MS, 20000, false},
+        {0, 300, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct world w;
+        begin(&w);
+        for (size_t c = 1; c <= 3; c++)
+            w.t.criteria[c].slack_ns = rows[i].slack_ns;
+        look(&w);
+        assert_true(pass(&w, 1000, rows[i].time_us));
+        for (size_t c = 1; c <= 3; c++) {
+            int64_t above_ns = canary_ns(&w, c) - stable_ns(&w, c);
+            if (rows[i].of_slack)
+                assert_int_equal(above_ns, rows[i].slack_ns);
+            else
+                assert_in_range(above_ns, stable_ns(&w, c) * 29 / 100, stable_ns(&w, c) * 31 / 100);
+        }
+        reference_free(w.r);
+    }
 }
 
 static void test_it_looks_every_ten_seconds(void **state)
@@ -473,6 +505,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_for_who_needs_nothing),
         cmocka_unit_test(test_limits_are_edges_of_buckets),
+        cmocka_unit_test(test_within_the_slack_nothing_is_too_slow),
         cmocka_unit_test(test_it_looks_every_ten_seconds),
         cmocka_unit_test(test_only_what_came_while_it_watched),
         cmocka_unit_test(test_each_quantile_waits_for_its_samples),

@@ -98,6 +98,27 @@ static void test_relative_limits_have_a_ratio_and_what_is_on_top(void **state)
     }
 }
 
+static void test_times_against_stable_have_slack(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t slack_ns;
+    } rows[] = {
+        {CRITERIA("{metric: latency, quantile: 50%, max_ratio: 1.3}"), 5 * NS_PER_MS},
+        {CRITERIA("{metric: latency, quantile: 50%, max_ratio: 1.3, slack: 0}"), 0},
+        {CRITERIA("{metric: time_to_first_token, quantile: 95%, max_ratio: 1.2, slack: 50ms}"),
+         50 * NS_PER_MS},
+        {CRITERIA("{metric: error_rate, max_ratio: 2}"), 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct policy *p = good_policy(rows[i].text);
+        assert_int_equal(only(p)->slack_ns, rows[i].slack_ns);
+        policy_free(p);
+    }
+}
+
 static void test_each_share_has_its_own_bad(void **state)
 {
     static const struct {
@@ -366,6 +387,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_say_what_is_judged),
         cmocka_unit_test(test_relative_limits_have_a_ratio_and_what_is_on_top),
+        cmocka_unit_test(test_times_against_stable_have_slack),
         cmocka_unit_test(test_each_share_has_its_own_bad),
         cmocka_unit_test(test_errors_without_being_asked),
         cmocka_unit_test(test_outcomes_that_can_be_named),
