@@ -161,7 +161,7 @@ void analysis_weight(struct analysis *a, uint32_t epoch, uint32_t weight_bp, enu
     if (step_start)
         begin_step(a, why == WEIGHT_BAKE);
     /* A step into which somebody forces a canary that was sent back asks it again, too. */
-    if (why == WEIGHT_PROBE || forced) {
+    if (why == WEIGHT_PROBE || why == WEIGHT_FORCED || forced) {
         begin_visit(a);
         turn = EVIDENCE_FRESH;
     }

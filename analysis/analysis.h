@@ -43,6 +43,8 @@ enum weight_why {
     WEIGHT_BAKE,    /* the same, for the bake: from here on its share of the start weights */
     WEIGHT_PROBE,   /* a retreated canary is asked again: the fast test of what may roll back, and
                        the run of failures, begin afresh; the step's counts and the wide test stay */
+    WEIGHT_FORCED,  /* somebody ends a retreat without an answer: afresh as with a probe, and no
+                       probe */
 };
 /* The weight changed: closes the current slot; requests routed with `epoch` saw `weight_bp`. Call
  * before the proxies get the weight. */

@@ -343,8 +343,8 @@ static json_t * override(const struct decision_facts *f)
     case PHASE_BAKING:
         verb = s->retreat.visit > 0 ? "promote %s --force" : "rollback %s";
         does = s->retreat.visit > 0
-                   ? "moves the canary one step up at once, whatever was seen; left "
-                     "alone, it is asked again by itself"
+                   ? "gives the canary its step's weight back at once, on fresh evidence; "
+                     "left alone, it is asked again by itself"
                    : "takes the canary to 0 now";
         break;
     case PHASE_PAUSED:

@@ -128,16 +128,16 @@ static bool refuse_retreat(struct transition *t)
         return false;
     if (r->probing)
         refuse(t, "the canary was sent back",
-               "%s; it is being asked again now and %s; --force promotes it all the same, `sluice "
-               "rollback %s` ends it",
+               "%s; it is being asked again now and %s; --force gives it its step's weight all the "
+               "same, `sluice rollback %s` ends it",
                sent_back_for(t, why),
                t->report->probe.requests == 0 ? "waits for requests that count, none so far"
                                               : "goes on by itself when it does well",
                t->policy->name);
     else
         refuse(t, "the canary was sent back",
-               "%s; it is asked again in %s; --force promotes it all the same, `sluice rollback "
-               "%s` ends it",
+               "%s; it is asked again in %s; --force gives it its step's weight all the same, "
+               "`sluice rollback %s` ends it",
                sent_back_for(t, why), units_duration_text(whole_seconds(r->left_ns), left),
                t->policy->name);
     return true;
@@ -203,6 +203,17 @@ static bool refuse_harm(struct transition *t)
     return true;
 }
 
+/* No step further: nothing was seen of the canary at the weight it had. */
+static void end_retreat(struct transition *t)
+{
+    char at[WHERE_MAX];
+
+    transition_force_clear(t);
+    accept(t,
+           "%s again, on fresh evidence: the retreat is over; another `sluice promote %s` goes on",
+           where(t, at), t->policy->name);
+}
+
 static void promote(struct transition *t, const struct command *c)
 {
     const struct rollout_state *s = &t->ret->state;
@@ -222,6 +233,10 @@ static void promote(struct transition *t, const struct command *c)
     }
     if (!c->force && (refuse_retreat(t) || refuse_harm(t)))
         return;
+    if (s->retreat.visit > 0 && !c->full) {
+        end_retreat(t);
+        return;
+    }
     /* Passing a verdict by force makes it void: the next look would undo the order at once. What
      * fails again fails afresh, and is told or paused for again. */
     if (s->retreat.visit > 0 || any_fails(t)) {

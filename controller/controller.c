@@ -197,7 +197,7 @@ static void port_event(void *ctx, const struct rollout_decision *d)
     r->rollbacks += d->event == EVENT_ROLLED_BACK;
     r->promotions += d->event == EVENT_PROMOTED;
     r->retreats += d->event == EVENT_RETREATED;
-    r->clearances += d->event == EVENT_CLEARED;
+    r->clearances += d->event == EVENT_CLEARED && d->cause == CAUSE_VISIT;
     if (d->event == EVENT_STARTED)
         r->started_wall_ns = record->wall_ns;
     if (d->event == EVENT_STARTED || d->event == EVENT_RESTARTED)

@@ -140,7 +140,7 @@ enum rollout_event {
     EVENT_RESTARTED,
     EVENT_RETREATED, /* sent back to weight 0, to be asked again */
     EVENT_PROBED,    /* it has some traffic again */
-    EVENT_CLEARED,   /* and was found well: goes on where it was */
+    EVENT_CLEARED,   /* and was found well, or freed by command: goes on where it was */
     EVENT_NO_DATA,
     EVENT_BAKING,
     EVENT_COUNT

@@ -136,6 +136,14 @@ static void add_probed(struct strbuf *b, const struct decision_facts *f)
                 sentence_percent(f->decision->state.weight_bp, weight));
 }
 
+/* "taken out of its retreat by command: 2.1.0 gets 25% of the traffic again, on fresh evidence" */
+static void add_freed(struct strbuf *b, const struct decision_facts *f)
+{
+    strbuf_addf(b, "taken out of its retreat by command: ");
+    add_gets(b, f);
+    strbuf_addf(b, " again, on fresh evidence");
+}
+
 /* "cleared: 0 of 243 requests failed when asked again; goes on at 25%" */
 static void add_cleared(struct strbuf *b, const struct decision_facts *f)
 {
@@ -266,7 +274,10 @@ static void add_event(struct strbuf *b, const struct decision_facts *f)
         add_probed(b, f);
         break;
     case EVENT_CLEARED:
-        add_cleared(b, f);
+        if (d->cause == CAUSE_COMMAND)
+            add_freed(b, f);
+        else
+            add_cleared(b, f);
         break;
     case EVENT_NO_DATA:
         sentence_cause(b, f);

@@ -181,7 +181,7 @@ void transition_probe(struct transition *t)
     transition_tell(t, EVENT_PROBED, CAUSE_VISIT);
 }
 
-void transition_clear(struct transition *t)
+static void go_home(struct transition *t)
 {
     struct rollout_state *s = &t->ret->state;
     uint32_t home_bp = rollout_home_weight(t->policy, s);
@@ -192,7 +192,28 @@ void transition_clear(struct transition *t)
     s->no_data_ns = 0;
     set_weight(t, home_bp);
     count_apart(t);
+}
+
+void transition_clear(struct transition *t)
+{
+    go_home(t);
     transition_tell(t, EVENT_CLEARED, CAUSE_VISIT);
+}
+
+void transition_force_clear(struct transition *t)
+{
+    struct rollout_state *s = &t->ret->state;
+
+    t->why = WEIGHT_FORCED;
+    if (t->report->revert) { /* what condemns it outlives a retreat */
+        t->reset_evidence = true;
+        t->why = rollout_bakes(s) ? WEIGHT_BAKE : WEIGHT_STEP;
+        s->reported = 0;
+    }
+    s->retreats_in_step = 0;
+    s->placebo_before_step = t->report->placebo.sent_back;
+    go_home(t);
+    transition_tell(t, EVENT_CLEARED, CAUSE_COMMAND);
 }
 
 /* --- people ----------------------------------------------------------------------------------- */

@@ -40,6 +40,8 @@ void transition_unsteady(struct transition *);
 void transition_probe(struct transition *);
 /* Found well: back to the weight it had. */
 void transition_clear(struct transition *);
+/* The same by command, whatever was seen: judged afresh from there. */
+void transition_force_clear(struct transition *);
 /* Weight stays, or goes to 0; a retreat stands still until `resume`, at 0. */
 void transition_pause(struct transition *, bool zero, enum rollout_cause);
 void transition_resume(struct transition *);

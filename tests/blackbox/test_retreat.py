@@ -114,8 +114,13 @@ def test_commands_in_a_retreat(sluice, pair):
         canary.error_rate = 0.0
         forced = s.cli("promote", "chat", "--force")
         assert forced.returncode == 0, forced.stderr
+        assert "on fresh evidence: the retreat is over" in forced.stdout
         document = s.document()
-        assert (document["step"], document["weight"]) == (2, 50)
+        assert (document["step"], document["weight"]) == (1, 20)
+        assert document["decision"]["type"] == "canary.cleared"
+        assert document["decision"]["cause"] == "command"
+        assert s.cli("promote", "chat").returncode == 0
+        assert s.document()["weight"] == 50
         canary.error_rate = 1.0
         s.wait_for(lambda d: d["weight"] == 0, 10)
         assert s.cli("rollback", "chat", "--reason", "INC-2").returncode == 0

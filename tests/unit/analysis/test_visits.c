@@ -237,6 +237,29 @@ static void test_a_forced_step_begins_afresh(void **state)
     steps_deinit(&f);
 }
 
+/* Out of the retreat by command, in the same step: afresh, and nobody asks. */
+static void test_a_retreat_ended_by_force(void **state)
+{
+    struct steps f;
+    (void)state;
+    send_back_and_ask(&f);
+    while (!steps_second(&f, 10, 10, 90, 0)->retreat)
+        continue;
+    steps_weight(&f, 0, WEIGHT_GOES_ON);
+    assert_true(steps_look(&f)->retreat);
+    double wide = f.report.wide.log_e;
+    uint64_t requests = f.report.step_requests;
+    steps_weight(&f, 1000, WEIGHT_FORCED);
+    steps_look(&f);
+    assert_false(f.report.retreat || f.report.crossed || f.report.hard_down);
+    assert_false(f.report.probe.active);
+    assert_true(f.report.wide.log_e >= wide && f.report.step_requests >= requests);
+    for (int i = 0; i < 10 && !f.report.retreat; i++) /* and watched from there */
+        steps_second(&f, 10, 10, 90, 0);
+    assert_true(f.report.retreat);
+    steps_deinit(&f);
+}
+
 static void test_what_a_probe_asks(void **state)
 {
     static const struct shares dead = {.sample = 30, .bad = 30}, few = {.sample = 100, .bad = 5};
@@ -265,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_trips_stay_in_the_steps_record),
         cmocka_unit_test(test_hard_down_is_asked_again_too),
         cmocka_unit_test(test_a_forced_step_begins_afresh),
+        cmocka_unit_test(test_a_retreat_ended_by_force),
         cmocka_unit_test(test_what_a_probe_asks),
     };
     return cmocka_run_group_tests_name("visits", tests, NULL, NULL);

@@ -407,7 +407,7 @@ static inline struct rollout_state state_retreated(const struct fixture *f, uint
 /* "commit reset weight(12,2500,start) set(12,2500) event" */
 static inline const char *actions_text(const struct rollout_decision *d, char to[static 256])
 {
-    static const char *const whys[] = {"", ",start", ",bake", ",probe"};
+    static const char *const whys[] = {"", ",start", ",bake", ",probe", ",forced"};
     size_t n = 0;
 
     to[0] = '\0';

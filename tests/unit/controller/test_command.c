@@ -288,8 +288,10 @@ static const struct {
      "error_rate max 1%: 30 of 62 canary requests were bad; it is asked again in 30s; --force"},
     {COMMAND_PROMOTE, false, false, true, PHASE_PROGRESSING, 1000, 1, true,
      "it is being asked again now"},
-    {COMMAND_PROMOTE, true, false, false, PHASE_PROGRESSING, 5000, 0, false, "step 3 of 4"},
-    {COMMAND_PROMOTE, true, false, true, PHASE_PROGRESSING, 5000, 0, false, "step 3 of 4"},
+    {COMMAND_PROMOTE, true, false, false, PHASE_PROGRESSING, 2500, 0, false,
+     "progressing at step 2 of 4 (25%) again, on fresh evidence: the retreat is over; another "
+     "`sluice promote chat` goes on"},
+    {COMMAND_PROMOTE, true, false, true, PHASE_PROGRESSING, 2500, 0, false, "step 2 of 4 (25%)"},
     {COMMAND_ROLLBACK, false, false, false, PHASE_ROLLED_BACK, 0, 0, false, "2.0.0 serves"},
     {COMMAND_ROLLBACK, false, false, true, PHASE_ROLLED_BACK, 0, 0, false, "2.0.0 serves"},
     {COMMAND_PAUSE, false, false, false, PHASE_PAUSED, 0, 1, false,
@@ -322,11 +324,51 @@ static void test_commands_in_a_retreat(void **state)
         assert_int_equal(retreat_runs(&d.state), retreats[i].runs);
         assert_false(d.state.retreat.probing && d.state.phase == PHASE_PAUSED);
     }
-    /* passed by force it is not sent back by what it did before */
-    struct rollout_state s = state_retreated(&f, 1, true);
-    struct rollout_decision d =
-        order(&f, &s, &tripped, (struct command){.kind = COMMAND_PROMOTE, .force = true});
-    assert_int_equal(d.actions[1].kind, ACTION_RESET_EVIDENCE);
+}
+
+/* Out of a retreat by force: its own step's weight, judged afresh, and no step is skipped. */
+static void test_force_ends_a_retreat(void **state)
+{
+    struct fixture f;
+    struct analysis_report tripped = report_tripped(), good = report_good(), wide = report_wide();
+    struct command force = {.kind = COMMAND_PROMOTE, .force = true};
+    char text[256];
+
+    (void)state;
+    fixture_confirms(&f);
+    struct rollout_state s = state_retreated(&f, 2, false);
+    struct rollout_decision d = order(&f, &s, &tripped, force);
+    assert_string_equal(actions_text(&d, text), "commit weight(13,2500,forced) set(13,2500) event");
+    assert_int_equal(d.event, EVENT_CLEARED);
+    assert_int_equal(d.cause, CAUSE_COMMAND);
+    assert_int_equal(d.state.held_ns, s.held_ns);
+    assert_int_equal(d.state.retreats_in_step, 0);
+    /* it fails again: sent back again, and counted from one */
+    assert_int_equal(tick(&f, &d.state, &tripped).state.retreat.visit, 1);
+    /* well: another promote goes up */
+    d = order(&f, &d.state, &good, (struct command){.kind = COMMAND_PROMOTE});
+    assert_int_equal(d.state.weight_bp, 5000);
+    /* at the same weight, the visit's, an epoch tells what comes then from what was asked */
+    s = state_retreated(&f, 1, true);
+    s.step = 1;
+    s.retreat.weight_bp = 1000;
+    d = order(&f, &s, &tripped, force);
+    assert_string_equal(actions_text(&d, text), "commit weight(13,1000,forced) set(13,1000) event");
+    /* what condemns it for good is void, else the next look would undo the order */
+    s = state_retreated(&f, 1, false);
+    d = order(&f, &s, &wide, force);
+    assert_string_equal(actions_text(&d, text),
+                        "commit reset weight(13,2500,start) set(13,2500) event");
+    /* where it waits for approval, it goes on waiting */
+    s = state_retreated(&f, 1, false);
+    s.phase = PHASE_AWAITING_APPROVAL;
+    d = order(&f, &s, &tripped, force);
+    assert_int_equal(d.state.phase, PHASE_AWAITING_APPROVAL);
+    assert_int_equal(d.state.weight_bp, 2500);
+    /* and to the end it is a promotion */
+    force.full = true;
+    d = order(&f, &s, &tripped, force);
+    assert_int_equal(d.state.phase, PHASE_PROMOTED);
 }
 
 /* Paused and resumed, a retreat's pause begins again, so the canary is asked in good order. */
@@ -409,6 +451,7 @@ int main(void)
         cmocka_unit_test(test_observe_is_not_promoted),
         cmocka_unit_test(test_retry_begins_on_fresh_evidence),
         cmocka_unit_test(test_commands_in_a_retreat),
+        cmocka_unit_test(test_force_ends_a_retreat),
         cmocka_unit_test(test_resume_asks_again),
         cmocka_unit_test(test_promote_into_the_bake),
         cmocka_unit_test(test_rollback_of_a_promoted_canary),

@@ -143,6 +143,7 @@ static void test_retreats(void **state)
     struct analysis_report tripped = report_tripped(), again = report_tripped_again();
     struct analysis_report cleared = report_cleared(), down = report_tripped_down(),
                            wide = report_wide();
+    struct command c = {.kind = COMMAND_PROMOTE, .force = true};
 
     (void)state;
     fixture_confirms(&f);
@@ -168,6 +169,10 @@ static void test_retreats(void **state)
     assert_string_equal(
         sentence(&f, &d, NULL, false),
         "cleared: 0 of 243 requests failed when asked again after 30s; goes on at 25%");
+    d = order(&f, &s, &cleared, c);
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "taken out of its retreat by command: 2.1.0 gets 25% of the traffic again, "
+                        "on fresh evidence");
     d = tick(&f, &s, &again);
     assert_string_equal(
         sentence(&f, &d, NULL, false),
