@@ -188,6 +188,8 @@ static void add_retreat(struct status_page *p)
     strbuf_add(p->out, i > 0 ? STR(")") : STR(""));
     if (member_true(r, "probing"))
         strbuf_addf(p->out, "; is asked again now");
+    else if (!json_is_number(member_get(r, "asked_in_seconds")))
+        strbuf_addf(p->out, "; is asked again after `resume`");
     else
         strbuf_addf(p->out, "; is asked again in %s",
                     seconds_text(member_number(r, "asked_in_seconds", 0), time));

@@ -136,8 +136,9 @@ VERB(promote, promote_options, "NAME [--full] [--force] [--reason TEXT] [--expec
      "min_requests, the evidence that the limits hold, and an approval. The canary is still taken\n"
      "back when it fails. A criterion that has failed already is only passed with --force. A\n"
      "canary that was sent back gets the weight of its own step again with --force, on fresh\n"
-     "evidence (and with --full --force everything); another promote then moves it up. With\n"
-     "--expect-step a click that comes too late does nothing.",
+     "evidence (and with --full --force everything); another promote then moves it up,\n"
+     "with --force while the step's record is beyond a limit. With --expect-step a click that\n"
+     "comes too late does nothing.",
      "  sluice promote chat --expect-step 2 --reason \"load test is through\"");
 VERB(pause, pause_options, "NAME [--weight 0] [--reason TEXT]",
      "hold a rollout at its weight; it is still taken back when it fails", NULL,

@@ -9,7 +9,6 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/units.h"
-#include "controller/retreat.h"
 #include "controller/transition.h"
 
 const char *const command_names[COMMAND_KIND_COUNT] = {
@@ -210,7 +209,8 @@ static void end_retreat(struct transition *t)
 
     transition_force_clear(t);
     accept(t,
-           "%s again, on fresh evidence: the retreat is over; another `sluice promote %s` goes on",
+           "%s again, on fresh evidence: the retreat is over; another `sluice promote %s` goes on, "
+           "with --force while this step's record is beyond a limit",
            where(t, at), t->policy->name);
 }
 
@@ -280,9 +280,8 @@ static void pause(struct transition *t, const struct command *c)
         return;
     }
     if (s->phase == PHASE_PAUSED && (!c->zero || s->zeroed)) {
-        refuse(t, "already paused", "%s is paused at %s; `sluice resume %s` goes on%s",
-               t->policy->name, percent(s->weight_bp, weight), t->policy->name,
-               retreat_runs(s) ? "; --weight 0 keeps the canary from being asked again" : "");
+        refuse(t, "already paused", "%s is paused at %s; `sluice resume %s` goes on",
+               t->policy->name, percent(s->weight_bp, weight), t->policy->name);
         return;
     }
     bool sent_back = s->retreat.visit > 0;

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/units.h"
+#include "controller/retreat.h"
 
 static const char *const approval_names[APPROVAL_COUNT] = {
     [APPROVAL_NONE] = "none", [APPROVAL_BEFORE] = "before", [APPROVAL_AFTER] = "after"};
@@ -184,7 +185,9 @@ static json_t *retreat(const struct engine *e)
     json_object_set_new(o, "visits", json_integer((json_int_t)visits));
     json_object_set_new(o, "probing", json_boolean(r->probing));
     json_object_set_new(o, "pause_seconds", json_seconds(r->pause_ns));
-    json_object_set_new(o, "asked_in_seconds", r->probing ? json_null() : json_seconds(r->left_ns));
+    json_object_set_new(o, "asked_in_seconds",
+                        r->probing || !retreat_runs(&e->state) ? json_null()
+                                                               : json_seconds(r->left_ns));
     json_object_set_new(o, "since_seconds", json_seconds(r->since_ns));
     json_object_set_new(o, "weight_before", json_percent(r->weight_bp));
     json_object_set_new(o, "seen", seen);

@@ -76,7 +76,7 @@ static void add_retreat(struct strbuf *b, const struct engine *e, const struct r
     else if (n->probing)
         strbuf_addf(b, "being asked again: cleared in a moment when it goes on so");
     else if (n->asked_in_ns == INT64_MAX)
-        strbuf_addf(b, "sent back, and asked again after `sluice resume %s`", e->policy->name);
+        strbuf_addf(b, "it is asked again after %s", seconds(r->pause_ns, left));
     else
         strbuf_addf(b, "sent back, asked again in %s", seconds(n->asked_in_ns, left));
     strbuf_addf(b, " (visit %u of %zu)", r->visit + 1, e->policy->analysis.confirm_count + 1);
@@ -141,8 +141,8 @@ char *document_next_text(const struct engine *e, const struct rollout_next *n,
         break;
     case PHASE_PAUSED:
         strbuf_addf(&b, "`sluice resume %s`", name);
-        if (n->retreated && n->asked_in_ns != INT64_MAX) {
-            strbuf_addf(&b, "; ");
+        if (n->retreated) {
+            strbuf_addf(&b, "; then ");
             add_retreat(&b, e, n);
         } else if (!n->retreated && e->report.failed_pause != 0 &&
                    e->policy->analysis.mode == MODE_ENFORCE) {

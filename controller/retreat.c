@@ -26,7 +26,7 @@ int64_t retreat_pause_ns(const struct policy *policy, uint32_t visit, int64_t lo
 
 bool retreat_runs(const struct rollout_state *s)
 {
-    return s->retreat.visit > 0 && !s->zeroed;
+    return s->retreat.visit > 0 && s->phase != PHASE_PAUSED;
 }
 
 struct retreat_seen retreat_saw(const struct rollout_state *s, const struct analysis_report *report,

@@ -17,7 +17,7 @@ struct transition;
  * but not for their sake more than an hour (what lasts so long is no burst). */
 int64_t retreat_pause_ns(const struct policy *, uint32_t visit, int64_t longest_burst_ns);
 
-/* Whether its time passes: not while the rollout is paused at weight 0. */
+/* Whether its time passes: not while the rollout is paused, in which nothing goes up by itself. */
 bool retreat_runs(const struct rollout_state *);
 
 /* What the present visit has seen of what `criterion` counts (CRITERIA_MAX: errors in a row). */

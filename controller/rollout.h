@@ -46,7 +46,7 @@ struct rollout_retreat {
     bool probing;       /* it has some traffic again and is asked; else it has none */
     uint32_t weight_bp; /* what it had before, and gets back when it is cleared */
     int64_t pause_ns;   /* how long this pause is, and what is left of it; while probing: the one */
-    int64_t left_ns;    /* before, and 0. Stands still while the rollout is paused at weight 0 */
+    int64_t left_ns;    /* before, and 0. Stands still while the rollout is paused */
     int64_t since_ns;   /* since it was sent back for the first time */
     struct probe probe; /* what it is asked about */
     /* What each visit saw, for people: canary requests and how many were bad. */

@@ -109,15 +109,23 @@ static void add_retreated(struct strbuf *b, const struct decision_facts *f)
 {
     const struct rollout_retreat *r = &f->decision->state.retreat;
     const struct policy_analysis *a = &f->policy->analysis;
+    bool paused = f->decision->state.phase == PHASE_PAUSED;
     char text[UNITS_TEXT_MAX];
 
-    strbuf_addf(b, "sent back for %s%s: ", sentence_duration(r->pause_ns, text),
-                r->visit > 1 ? ", it failed again" : "");
+    if (paused)
+        strbuf_addf(b, "sent back in a pause: ");
+    else
+        strbuf_addf(b, "sent back for %s%s: ", sentence_duration(r->pause_ns, text),
+                    r->visit > 1 ? ", it failed again" : "");
     if (r->visit == 1)
         sentence_cause(b, f);
     else
         add_this_visit(b, f, &r->seen[r->visit - 1]);
-    if (r->visit < a->confirm_count)
+    if (paused)
+        strbuf_addf(b, "; %s after `sluice resume %s` it is asked again, visit %u of %zu",
+                    sentence_duration(r->pause_ns, text), f->policy->name, r->visit + 1,
+                    a->confirm_count + 1);
+    else if (r->visit < a->confirm_count)
         strbuf_addf(b, "; then it is asked again, visit %u of %zu", r->visit + 1,
                     a->confirm_count + 1);
     else
@@ -157,11 +165,7 @@ static void add_cleared(struct strbuf *b, const struct decision_facts *f)
     observed_verb(b, c);
     strbuf_addf(b, " when asked again");
     strbuf_addf(b, " after %s", sentence_duration(d->before.retreat.pause_ns, text));
-    if (d->state.phase == PHASE_PAUSED)
-        strbuf_addf(b, "; it has its %s again, and stays paused",
-                    sentence_percent(d->state.weight_bp, text));
-    else
-        strbuf_addf(b, "; goes on at %s", sentence_percent(d->state.weight_bp, text));
+    strbuf_addf(b, "; goes on at %s", sentence_percent(d->state.weight_bp, text));
 }
 
 static void add_baking(struct strbuf *b, const struct decision_facts *f)
@@ -184,7 +188,7 @@ static void add_asked_in(struct strbuf *b, const struct rollout_decision *d)
     if (d->state.retreat.visit == 0)
         return;
     strbuf_addf(b, "; the canary was sent back and is asked again ");
-    if (d->state.zeroed)
+    if (d->state.phase == PHASE_PAUSED)
         strbuf_addf(b, "after `resume`");
     else
         strbuf_addf(b, "in %s", sentence_duration(d->state.retreat.left_ns, left));

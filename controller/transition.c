@@ -252,6 +252,7 @@ void transition_resume(struct transition *t)
     s->no_data_ns = 0;
     s->retreats_in_step = 0;
     s->placebo_before_step = t->report->placebo.sent_back;
+    s->retreat.left_ns = s->retreat.pause_ns; /* sent back meanwhile, perhaps: from here on */
     if (s->zeroed && s->retreat.visit == 0)
         set_weight(t, rollout_home_weight(t->policy, s));
     s->paused_from = PHASE_IDLE;
@@ -398,7 +399,7 @@ static void check_retreat(const struct policy *policy, const struct rollout_stat
 
     CHECK(r->visit <= CONFIRM_MAX);
     CHECK(r->visit == 0 || (rollout_is_judged(s) && s->step > 0));
-    CHECK(!r->probing || (r->visit > 0 && !s->zeroed && r->left_ns == 0));
+    CHECK(!r->probing || (r->visit > 0 && s->phase != PHASE_PAUSED && r->left_ns == 0));
     if (r->visit == 0)
         return;
     CHECK(r->left_ns >= 0 && r->left_ns <= r->pause_ns);

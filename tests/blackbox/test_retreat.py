@@ -119,7 +119,8 @@ def test_commands_in_a_retreat(sluice, pair):
         assert (document["step"], document["weight"]) == (1, 20)
         assert document["decision"]["type"] == "canary.cleared"
         assert document["decision"]["cause"] == "command"
-        assert s.cli("promote", "chat").returncode == 0
+        # what it did in this step is on record, and asks for force again
+        assert s.cli("promote", "chat", "--force").returncode == 0
         assert s.document()["weight"] == 50
         canary.error_rate = 1.0
         s.wait_for(lambda d: d["weight"] == 0, 10)

@@ -146,6 +146,10 @@ static void a_canary_that_was_sent_back_says_what_was_seen_and_when_it_is_asked(
          "\"seen\":[{\"requests\":47,\"bad\":9}]}",
          "  sent back  found bad on 1 of 3 visits (9 of 47 bad); is asked again in 24s, and was at "
          "25%\n"},
+        {"{\"visit\":1,\"visits\":3,\"probing\":false,\"asked_in_seconds\":null,\"weight_before\":"
+         "25,\"seen\":[]}",
+         "  sent back  found bad on 1 of 3 visits; is asked again after `resume`, and was at "
+         "25%\n"},
         {"{\"visit\":2,\"visits\":3,\"probing\":true,\"asked_in_seconds\":null,\"weight_before\":"
          "10,"
          "\"seen\":[{\"requests\":47,\"bad\":9},{\"requests\":12,\"bad\":12}]}",

@@ -196,6 +196,12 @@ static void test_retreats(void **state)
                         "rolled back: steadily, in at least four stretches of 30s: error_rate max "
                         "1%: 2.09% of 4,590 canary requests "
                         "failed (96 errors; stable 0.1% of 9,000), evidence 9.3 of 9.0 needed");
+    s = state_in(&f, PHASE_PAUSED);
+    d = tick(&f, &s, &down);
+    assert_string_equal(sentence(&f, &d, NULL, false),
+                        "sent back in a pause: hard_down: the last 31 canary requests failed in a "
+                        "row, over 11s (limit 20 over 3s); 30s after `sluice resume chat` it is "
+                        "asked again, visit 2 of 3 (rolled back when it fails on each)");
     s = state_at(&f, 2, false);
     s.retreats_in_step = 5;
     tripped.placebo.sent_back = 1;

@@ -384,25 +384,56 @@ static void test_a_visit_with_samples_waits_for_more(void **state)
 
 /* --- where else it may happen ----------------------------------------------------------------- */
 
-/* Paused at its weight, or waiting for approval, a canary is watched: it is sent back and asked
- * again there, and comes back to where it was. */
-static void test_in_a_pause_and_a_wait(void **state)
+/* Waiting for approval a canary is watched: it is sent back and asked again there, and comes back
+ * to where it was. */
+static void test_in_a_wait(void **state)
 {
-    static const enum rollout_phase phases[] = {PHASE_PAUSED, PHASE_AWAITING_APPROVAL};
     struct fixture f;
     struct analysis_report tripped = report_tripped(), cleared = report_cleared();
 
     (void)state;
     fixture_confirms(&f);
-    for (size_t i = 0; i < 2; i++) {
-        struct rollout_state s = state_in(&f, phases[i]);
-        struct rollout_decision d = tick(&f, &s, &tripped);
-        expect(&d, EVENT_RETREATED, phases[i], 0, 1);
-        d = tick_after(&f, &d.state, &tripped, 30 * NS_PER_SEC);
-        expect(&d, EVENT_PROBED, phases[i], 1000, 1);
-        d = tick(&f, &d.state, &cleared);
-        expect(&d, EVENT_CLEARED, phases[i], 2500, 0);
-    }
+    struct rollout_state s = state_in(&f, PHASE_AWAITING_APPROVAL);
+    struct rollout_decision d = tick(&f, &s, &tripped);
+    expect(&d, EVENT_RETREATED, PHASE_AWAITING_APPROVAL, 0, 1);
+    d = tick_after(&f, &d.state, &tripped, 30 * NS_PER_SEC);
+    expect(&d, EVENT_PROBED, PHASE_AWAITING_APPROVAL, 1000, 1);
+    d = tick(&f, &d.state, &cleared);
+    expect(&d, EVENT_CLEARED, PHASE_AWAITING_APPROVAL, 2500, 0);
+}
+
+/* Paused at its weight it is watched as well, but nothing goes up by itself: it is asked a whole
+ * pause after `resume`. */
+static void test_in_a_pause(void **state)
+{
+    struct fixture f;
+    struct analysis_report tripped = report_tripped(), cleared = report_cleared();
+    struct engine e = {.policy = &f.policy, .report = report_tripped()};
+    struct rollout_next next;
+    char text[NEXT_TEXT_MAX];
+
+    (void)state;
+    fixture_confirms(&f);
+    struct rollout_state s = state_in(&f, PHASE_PAUSED);
+    struct rollout_decision d = tick(&f, &s, &tripped);
+    expect(&d, EVENT_RETREATED, PHASE_PAUSED, 0, 1);
+    assert_false(retreat_runs(&d.state));
+    assert_int_equal(rollout_quiet_ns(&f.policy, &d.state), INT64_MAX);
+    d = tick_after(&f, &d.state, &tripped, NS_PER_HOUR);
+    expect(&d, EVENT_NONE, PHASE_PAUSED, 0, 1);
+    e.state = d.state;
+    rollout_next(&f.policy, &e.state, &e.report, &next);
+    assert_string_equal(document_next_text(&e, &next, text),
+                        "`sluice resume chat`; then it is asked again after 30s (visit 2 of 3)");
+    d = order(&f, &d.state, &tripped, (struct command){.kind = COMMAND_RESUME});
+    expect(&d, EVENT_RESUMED, PHASE_PROGRESSING, 0, 1);
+    assert_non_null(strstr(d.result.detail, "was sent back and is asked again in 30s"));
+    d = tick_after(&f, &d.state, &tripped, 30 * NS_PER_SEC - 1);
+    expect(&d, EVENT_NONE, PHASE_PROGRESSING, 0, 1);
+    d = tick_after(&f, &d.state, &tripped, 1);
+    expect(&d, EVENT_PROBED, PHASE_PROGRESSING, 1000, 1);
+    d = tick(&f, &d.state, &cleared);
+    expect(&d, EVENT_CLEARED, PHASE_PROGRESSING, 2500, 0);
 }
 
 /* Paused at 0: late failures send it back all the same, and `resume` brings it up by a visit. */
@@ -485,7 +516,8 @@ int main(void)
         cmocka_unit_test(test_a_visit_without_samples),
         cmocka_unit_test(test_what_an_unanswered_visit_waits_for),
         cmocka_unit_test(test_a_visit_with_samples_waits_for_more),
-        cmocka_unit_test(test_in_a_pause_and_a_wait),
+        cmocka_unit_test(test_in_a_wait),
+        cmocka_unit_test(test_in_a_pause),
         cmocka_unit_test(test_paused_at_zero),
         cmocka_unit_test(test_restart_in_a_retreat),
     };
