@@ -62,7 +62,7 @@ struct reference {
     struct buckets *buckets;
     size_t buckets_count;
     int64_t looked_ns;
-    bool looked;
+    bool looked, alone;
     struct moving_limits limits;
 };
 
@@ -178,10 +178,11 @@ static int64_t last_ns(uint64_t us)
     return (int64_t)histogram_upper_us(histogram_bucket(us)) * NS_PER_US - 1;
 }
 
-static void set_limits(struct reference *r, size_t criterion, const struct histogram_view *times)
+static void set_limits(struct reference *r, size_t criterion, double quantile,
+                       const struct histogram_view *times)
 {
     const struct policy_criterion *c = &r->criteria[criterion];
-    uint64_t u = (uint64_t)(histogram_quantile_ns(times, c->quantile) / NS_PER_US);
+    uint64_t u = (uint64_t)(histogram_quantile_ns(times, quantile) / NS_PER_US);
 
     r->limits.stable_ns[criterion] = last_ns(u - 1); /* u is the edge above the bucket */
     int64_t ratio_ns = last_ns((uint64_t)(c->limit * (double)u));
@@ -205,12 +206,28 @@ static void follow(struct reference *r, struct watched *w, struct histogram_view
             if ((wanting & bit) == 0 || !lasts ||
                 (double)scratch->total < samples_needed(r->criteria[c].quantile))
                 continue;
-            set_limits(r, c, scratch);
+            set_limits(r, c, r->criteria[c].quantile, scratch);
             wanting &= ~bit;
         }
     }
     if (wanting == 0)
         drop_spans(w, i);
+}
+
+/* Without stable beside it a limit that is too low is too low for the canary alone. So the last
+ * ones come from all that is kept, and from as much beyond the quantile as the samples may be
+ * wrong. */
+static void settle(struct reference *r, struct watched *w, struct histogram_view *scratch)
+{
+    memset(scratch, 0, sizeof(*scratch));
+    for (size_t i = 0; i < w->span_count; i++)
+        add_span(scratch, &w->spans[i]);
+    double n = (double)scratch->total;
+    for (size_t c = w->first; c < w->end; c++) {
+        double q = r->criteria[c].quantile;
+        if (n >= samples_needed(q))
+            set_limits(r, c, fmin(q + 2 * sqrt(q * (1 - q) / n), 1 - 0.5 / n), scratch);
+    }
 }
 
 static void make_room(struct watched *w, int64_t now_ns)
@@ -226,7 +243,7 @@ static void make_room(struct watched *w, int64_t now_ns)
 
 /* Of a rollout without traffic nothing is kept but when it was looked at. */
 static void look(struct reference *r, struct watched *w, struct histogram_view *scratch,
-                 int64_t now_ns, reference_histogram *histogram, void *ctx)
+                 int64_t now_ns, bool becomes_alone, reference_histogram *histogram, void *ctx)
 {
     memset(scratch, 0, sizeof(*scratch));
     histogram(ctx, w->first, scratch);
@@ -238,20 +255,27 @@ static void look(struct reference *r, struct watched *w, struct histogram_view *
         w->last = xmalloc(sizeof(*w->last));
     if (w->last != NULL)
         memcpy(w->last, scratch, sizeof(*w->last));
-    if (r->looked && scratch->total > 0)
+    if (!r->looked || scratch->total == 0)
+        return;
+    if (becomes_alone)
+        settle(r, w, scratch);
+    else if (!r->alone)
         follow(r, w, scratch, now_ns);
 }
 
-bool reference_look(struct reference *r, int64_t now_ns, reference_histogram *histogram, void *ctx)
+bool reference_look(struct reference *r, int64_t now_ns, bool alone, reference_histogram *histogram,
+                    void *ctx)
 {
     struct moving_limits before = r->limits;
+    bool becomes_alone = alone && !r->alone;
 
-    if (r->looked && now_ns - r->looked_ns < REFERENCE_EVERY_S * NS_PER_SEC)
+    r->alone = alone;
+    if (!becomes_alone && r->looked && now_ns - r->looked_ns < REFERENCE_EVERY_S * NS_PER_SEC)
         return false;
     if (r->watched_count > 0) {
         struct histogram_view *scratch = xmalloc(sizeof(*scratch));
         for (size_t i = 0; i < r->watched_count; i++)
-            look(r, &r->watched[i], scratch, now_ns, histogram, ctx);
+            look(r, &r->watched[i], scratch, now_ns, becomes_alone, histogram, ctx);
         free(scratch);
     }
     r->looked = true;

@@ -68,8 +68,12 @@ typedef void reference_histogram(void *ctx, size_t criterion, struct histogram_v
 /* Call at least every 10 s; looks every 10 s, beginning with the first call. True when limits
  * changed. A quantile is taken from the shortest time back from now that has 2 / (1 - q) samples
  * and lasts a minute (or as long as it was watched), ten at most; when there are too few in that
- * time, the last limits stay. */
-bool reference_look(struct reference *, int64_t now_ns, reference_histogram *, void *ctx);
+ * time, the last limits stay. `alone`: the canary has all traffic. At the first look that says so
+ * limits are taken from all that is kept and a little beyond the quantile (two standard errors),
+ * and then they stay: the few answers that stable still ends are slow ones, and there is no stable
+ * beside the canary to be measured by the same mistake. */
+bool reference_look(struct reference *, int64_t now_ns, bool alone, reference_histogram *,
+                    void *ctx);
 /* Borrowed until the next look. */
 const struct moving_limits *reference_limits(const struct reference *);
 

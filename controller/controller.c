@@ -279,7 +279,8 @@ static void observe(struct rollout *r)
     struct controller *c = r->controller;
 
     observation_clear(&c->observation);
-    references_observe(r->reference, &c->ports, r->index, c->now_ns, &c->observation);
+    references_observe(r->reference, &c->ports, r->index, c->now_ns,
+                       r->engine.state.weight_bp >= WEIGHT_FULL_BP, &c->observation);
     c->ports.observe(c->ports.ctx, r->index, &c->observation);
     /* What was just seen is not of the time to come, however long this thread was kept waiting. */
     read_clock(c);

@@ -29,7 +29,7 @@ static void histogram(void *ctx, size_t criterion, struct histogram_view *ret)
 }
 
 void references_observe(struct reference *reference, const struct controller_ports *ports,
-                        uint32_t rollout, int64_t now_ns, struct observation *add_to)
+                        uint32_t rollout, int64_t now_ns, bool alone, struct observation *add_to)
 {
     if (reference == NULL)
         return;
@@ -40,6 +40,6 @@ void references_observe(struct reference *reference, const struct controller_por
     if (ports->moving_histogram == NULL || ports->limits == NULL)
         return;
     struct looking looking = {ports, rollout};
-    if (reference_look(reference, now_ns, histogram, &looking))
+    if (reference_look(reference, now_ns, alone, histogram, &looking))
         ports->limits(ports->ctx, rollout, reference_limits(reference));
 }

@@ -5,14 +5,16 @@
 #ifndef CONTROLLER_REFERENCES_H
 #define CONTROLLER_REFERENCES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "analysis/reference.h"
 #include "controller/controller.h"
 
 /* Before each look: adds the values seen since the last one to `add_to`; every 10 s takes new
- * limits. A NULL reference (analysis/reference.h: the policy needs none) costs nothing. */
+ * limits, and when the canary has all traffic (`alone`) the last ones. A NULL reference
+ * (analysis/reference.h: the policy needs none) costs nothing. */
 void references_observe(struct reference *, const struct controller_ports *, uint32_t rollout,
-                        int64_t now_ns, struct observation *add_to);
+                        int64_t now_ns, bool alone, struct observation *add_to);
 
 #endif

@@ -373,7 +373,8 @@ static void steer_rival(struct sim_world *w)
 static void steer(struct sim_world *w)
 {
     if (w->reference != NULL)
-        reference_look(w->reference, now(w), histogram, w);
+        reference_look(w->reference, now(w), w->engine.state.weight_bp >= WEIGHT_FULL_BP, histogram,
+                       w);
     if (w->tick == w->start_tick)
         command(w, COMMAND_PROMOTE);
     else if (wants_look(w))

@@ -96,7 +96,7 @@ static void prepare(struct lane *l, int64_t tick, int64_t index, bool every)
     int64_t now_ns = tick * SIM_TICK_NS;
 
     sim_calendar_pass(&l->calendar, tick);
-    reference_look(l->reference, now_ns, histogram, l);
+    reference_look(l->reference, now_ns, false, histogram, l);
     l->look = every || l->alarms != l->calendar.alarms || (tick + index) % 10 == 0;
     l->alarms = l->calendar.alarms;
     observation_clear(&l->observation);

@@ -56,7 +56,7 @@ static void histogram(void *ctx, size_t criterion, struct histogram_view *ret)
 
 static bool look(struct world *w)
 {
-    return reference_look(w->r, w->now_ns, histogram, w);
+    return reference_look(w->r, w->now_ns, false, histogram, w);
 }
 
 /* Ten seconds in which stable answers so many requests. */
@@ -116,6 +116,51 @@ static void test_limits_are_edges_of_buckets(void **state)
         reference_free(w.r);
     }
     vectors_close(&v, "log_linear_histogram");
+}
+
+/* Stable's last answers are its slow ones, or so few that their median is anything: with nobody
+ * beside it the canary is held to what stable did while it served. */
+static void test_limits_stay_when_the_canary_is_alone(void **state)
+{
+    struct world w;
+    (void)state;
+    begin(&w);
+    look(&w);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(pass(&w, 500, 1000), i == 0);
+    int64_t served_ns = stable_ns(&w, 1);
+    w.now_ns += NS_PER_SEC;
+    assert_false(reference_look(w.r, w.now_ns, true, histogram, &w)); /* as they were */
+    assert_int_equal(stable_ns(&w, 1), served_ns);
+    for (int i = 0; i < 10; i++) {
+        histogram_add(&w.h, 100 * NS_PER_US);
+        w.now_ns += REFERENCE_EVERY_S * NS_PER_SEC;
+        assert_false(reference_look(w.r, w.now_ns, true, histogram, &w));
+    }
+    assert_int_equal(stable_ns(&w, 1), served_ns);
+    reference_free(w.r);
+}
+
+/* Half of stable's answers take 1 ms and half 2 ms: of 40 the true median is not known that well.
+ */
+static void test_the_last_limits_allow_for_what_is_not_known(void **state)
+{
+    struct world w;
+    (void)state;
+    begin(&w);
+    look(&w);
+    for (int i = 0; i < 21; i++)
+        histogram_add(&w.h, NS_PER_MS);
+    for (int i = 0; i < 19; i++)
+        histogram_add(&w.h, 2 * NS_PER_MS);
+    w.now_ns += REFERENCE_EVERY_S * NS_PER_SEC;
+    assert_true(look(&w));
+    assert_true(stable_ns(&w, 1) < 1100 * NS_PER_US);
+    w.now_ns += NS_PER_SEC;
+    assert_true(reference_look(w.r, w.now_ns, true, histogram, &w));
+    assert_true(stable_ns(&w, 1) > 1900 * NS_PER_US);
+    assert_int_equal(stable_ns(&w, 3), -1); /* a p99 of 40 is nothing */
+    reference_free(w.r);
 }
 
 /* Of tenths of a millisecond the ratio is noise: the slack counts where it is more. */
@@ -271,8 +316,8 @@ static void test_two_limits_watch_apart(void **state)
     add_ratio(&w.t, 0.5, 1.3, 0);
     add_ratio(&w.t, 0.5, 2, 1);
     w.r = reference_new(&w.t.policy);
-    assert_false(reference_look(w.r, 0, of_each_limit, &w));
-    assert_true(reference_look(w.r, 10 * NS_PER_SEC, of_each_limit, &w));
+    assert_false(reference_look(w.r, 0, false, of_each_limit, &w));
+    assert_true(reference_look(w.r, 10 * NS_PER_SEC, false, of_each_limit, &w));
     assert_int_equal(w.asked, 4);
     assert_int_equal(stable_ns(&w, 0), 71 * NS_PER_US - 1);
     assert_int_equal(stable_ns(&w, 1), 91 * NS_PER_US - 1);
@@ -505,6 +550,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_for_who_needs_nothing),
         cmocka_unit_test(test_limits_are_edges_of_buckets),
+        cmocka_unit_test(test_limits_stay_when_the_canary_is_alone),
+        cmocka_unit_test(test_the_last_limits_allow_for_what_is_not_known),
         cmocka_unit_test(test_within_the_slack_nothing_is_too_slow),
         cmocka_unit_test(test_it_looks_every_ten_seconds),
         cmocka_unit_test(test_only_what_came_while_it_watched),

@@ -134,7 +134,7 @@ static void request(struct world *w)
 static void look(struct world *w)
 {
     observation_clear(&w->o);
-    references_observe(w->reference, &w->ports, 0, w->now_ns, &w->o);
+    references_observe(w->reference, &w->ports, 0, w->now_ns, false, &w->o);
     recorder_read(w->recorder, 0, &w->o);
     for (size_t i = 0; i < w->o.count; i++)
         for (int v = 0; v < VARIANT_COUNT; v++) {
@@ -270,10 +270,10 @@ static void test_those_who_need_none(void **state)
     const struct controller_ports no_ports = {0};
     (void)state;
     world_begin(&w, 1, 1);
-    references_observe(NULL, &w.ports, 0, w.now_ns, &w.o);
-    references_observe(w.reference, &no_ports, 0, w.now_ns, &w.o);
+    references_observe(NULL, &w.ports, 0, w.now_ns, false, &w.o);
+    references_observe(w.reference, &no_ports, 0, w.now_ns, false, &w.o);
     run(&w, 5);
-    references_observe(NULL, &w.ports, 0, w.now_ns, &w.o);
+    references_observe(NULL, &w.ports, 0, w.now_ns, false, &w.o);
     assert_int_equal(w.published, 0);
     world_end(&w);
 }
