@@ -35,7 +35,7 @@ static bool tell(struct transition *t, uint32_t failed)
 }
 
 /* Mode observe: once for each criterion, what would have moved the canary. */
-static void report_failures(struct transition *t)
+static bool report_failures(struct transition *t)
 {
     const struct analysis_report *r = t->report;
     uint32_t failed = r->failed_rollback | r->failed_pause | r->failed_report;
@@ -49,9 +49,11 @@ static void report_failures(struct transition *t)
         failed |= bit(r->probe_next.criterion);
     if (r->hard_down)
         failed |= bit(CRITERIA_MAX);
-    if (tell(t, failed))
-        transition_tell(t, EVENT_CRITERION_FAILED,
-                        t->ret->criterion < CRITERIA_MAX ? CAUSE_CRITERION : CAUSE_HARD_DOWN);
+    if (!tell(t, failed))
+        return false;
+    transition_tell(t, EVENT_CRITERION_FAILED,
+                    t->ret->criterion < CRITERIA_MAX ? CAUSE_CRITERION : CAUSE_HARD_DOWN);
+    return true;
 }
 
 /* Which criterion condemns, and how. */
@@ -105,7 +107,7 @@ static bool pass_without_data(struct transition *t, bool no_data, int64_t passed
     if (before_ns >= a->no_data_after_ns || s->no_data_ns < a->no_data_after_ns)
         return false;
     t->ret->criterion = criterion;
-    switch (a->on_no_data) {
+    switch (a->mode == MODE_OBSERVE && s->retreat.visit == 0 ? NO_DATA_HOLD : a->on_no_data) {
     case NO_DATA_HOLD:
         transition_tell(t, EVENT_NO_DATA, CAUSE_NO_DATA);
         break;
@@ -122,11 +124,10 @@ static bool pass_without_data(struct transition *t, bool no_data, int64_t passed
 bool harm_look_for_data(struct transition *t)
 {
     const struct rollout_state *s = &t->ret->state;
-    struct rollout_next next;
+    uint32_t criterion = rollout_without_data(t->policy, s, t->report);
 
-    rollout_next(t->policy, s, t->report, &next);
-    return pass_without_data(t, next.no_data, s->held_ns - t->ret->before.held_ns,
-                             rollout_without_data(t->policy, s, t->report));
+    return pass_without_data(t, t->report->step_requests == 0 || criterion < CRITERIA_MAX,
+                             s->held_ns - t->ret->before.held_ns, criterion);
 }
 
 /* A visit ends by answers alone, and they may never come: few requests fit its criterion's `where`,
@@ -148,8 +149,9 @@ bool harm_look(struct transition *t)
     bool on = s->retreat.visit > 0;
 
     if (a->mode == MODE_OBSERVE && !on) {
-        report_failures(t);
-        return true; /* and nothing else moves it */
+        if (!report_failures(t))
+            harm_look_for_data(t);
+        return true; /* and nothing moves it */
     }
     if (t->report->revert || (t->report->hard_down && a->confirm_count == 0)) {
         condemn(t);

@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 
+#include "base/check.h"
 #include "controller/observed_text.h"
 #include "controller/sentence.h"
 
@@ -204,13 +205,41 @@ static void add_restarted(struct strbuf *b, const struct decision_facts *f)
     add_asked_in(b, f->decision);
 }
 
+/* The told failures whose criterion does that when it fails. */
+static uint32_t failed_for(const struct decision_facts *f, enum on_fail on_fail)
+{
+    const struct rollout_decision *d = f->decision;
+    uint32_t hard_down = UINT32_C(1) << ROLLOUT_REPORTED_HARD_DOWN, bits = 0;
+
+    if (f->policy->analysis.mode != MODE_OBSERVE) /* nothing else is merely told */
+        return on_fail == ON_FAIL_REPORT ? d->failed : 0;
+    for (uint32_t i = 0; i < d->report.count; i++)
+        if (analysis_on_fail(&f->policy->analysis.criteria[i], &d->report.criteria[i]) == on_fail)
+            bits |= UINT32_C(1) << i;
+    return d->failed & (on_fail == ON_FAIL_ROLLBACK ? bits | hard_down : bits);
+}
+
+/* Each criterion with what it would have done, in mode observe. */
 static void add_failed(struct strbuf *b, const struct decision_facts *f)
 {
-    bool observe = f->policy->analysis.mode == MODE_OBSERVE;
+    static const struct {
+        enum on_fail on_fail;
+        const char *text;
+    } kinds[] = {
+        {ON_FAIL_ROLLBACK, "would be rolled back, but the mode is observe: "},
+        {ON_FAIL_PAUSE, "would be paused, but the mode is observe: "},
+        {ON_FAIL_REPORT, "failed, which this criterion only reports: "},
+    };
+    const char *between = "";
 
-    strbuf_addf(b, observe ? "would be rolled back, but the mode is observe: "
-                           : "failed, which this criterion only reports: ");
-    sentence_failures(b, f);
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        uint32_t failed = failed_for(f, kinds[i].on_fail);
+        if (failed == 0)
+            continue;
+        strbuf_addf(b, "%s%s", between, kinds[i].text);
+        sentence_failures(b, f, failed);
+        between = "; ";
+    }
 }
 
 /* --- all of them ------------------------------------------------------------------------------ */
@@ -285,8 +314,10 @@ static void add_event(struct strbuf *b, const struct decision_facts *f)
         break;
     case EVENT_NO_DATA:
         sentence_cause(b, f);
-        strbuf_addf(b, f->decision->before.retreat.probing ? "; it is not cleared without"
-                                                           : "; the step does not pass without");
+        strbuf_addf(b, d->before.retreat.probing ? "; it is not cleared without"
+                       : f->policy->analysis.mode == MODE_OBSERVE
+                           ? "; so nothing is found out"
+                           : "; the step does not pass without");
         break;
     case EVENT_BAKING:
         add_baking(b, f);

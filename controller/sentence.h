@@ -18,7 +18,7 @@ void sentence_step(struct strbuf *, const struct policy *, const struct rollout_
 
 /* Why it was decided: the evidence, or who asked for it. */
 void sentence_cause(struct strbuf *, const struct decision_facts *);
-/* Each of decision.failed, with its evidence. */
-void sentence_failures(struct strbuf *, const struct decision_facts *);
+/* Each of `failed`, bits of decision.failed, with its evidence. */
+void sentence_failures(struct strbuf *, const struct decision_facts *, uint32_t failed);
 
 #endif

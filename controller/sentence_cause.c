@@ -133,18 +133,18 @@ static void add_hard_down(struct strbuf *b, const struct decision_facts *f)
         a->hard_down_failures, units_duration_text(a->hard_down_over_ns, limit));
 }
 
-void sentence_failures(struct strbuf *b, const struct decision_facts *f)
+void sentence_failures(struct strbuf *b, const struct decision_facts *f, uint32_t failed)
 {
     const char *between = "";
 
     for (uint32_t i = 0; i < f->decision->report.count; i++) {
-        if ((f->decision->failed >> i & 1) == 0)
+        if ((failed >> i & 1) == 0)
             continue;
         strbuf_addf(b, "%s", between);
         add_criterion(b, f, i);
         between = "; ";
     }
-    if (f->decision->failed >> ROLLOUT_REPORTED_HARD_DOWN & 1) {
+    if (failed >> ROLLOUT_REPORTED_HARD_DOWN & 1) {
         strbuf_addf(b, "%s", between);
         add_hard_down(b, f);
     }
@@ -247,7 +247,7 @@ void sentence_cause(struct strbuf *b, const struct decision_facts *f)
         if (visits)
             add_last_visit(b, f);
         else if (d->failed != 0)
-            sentence_failures(b, f);
+            sentence_failures(b, f, d->failed);
         else if (d->cause == CAUSE_HARD_DOWN)
             add_hard_down(b, f);
         else

@@ -136,6 +136,39 @@ static void test_other_sentences(void **state)
         "requests failed (50 errors; stable 0.0869% of 2,301), evidence 9.2 of 8.3 needed");
 }
 
+/* Each criterion with what it would have done, and no other. */
+static void test_observe_says_what_each_would_do(void **state)
+{
+    static const struct {
+        enum on_fail on_fail;
+        const char *begins;
+    } rows[] = {
+        {ON_FAIL_ROLLBACK, "would be rolled back, but the mode is observe: latency p99 max 500ms"},
+        {ON_FAIL_PAUSE, "would be paused, but the mode is observe: latency p99 max 500ms: "},
+        {ON_FAIL_REPORT, "failed, which this criterion only reports: latency p99 max 500ms: "},
+    };
+    struct fixture f;
+    struct analysis_report failing = report_failing(), other = report_final(2);
+    struct rollout_state s;
+
+    (void)state;
+    fixture_init(&f);
+    f.policy.analysis.mode = MODE_OBSERVE;
+    s = state_at(&f, 1, false);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        f.criteria[2].on_fail = rows[i].on_fail;
+        struct rollout_decision d = tick(&f, &s, &other);
+        const char *text = sentence(&f, &d, NULL, false);
+        assert_memory_equal(text, rows[i].begins, strlen(rows[i].begins));
+    }
+    f.criteria[2].on_fail = ON_FAIL_PAUSE;
+    failing.criteria[2].verdict = VERDICT_FAIL;
+    struct rollout_decision d = tick(&f, &s, &failing);
+    const char *text = sentence(&f, &d, NULL, false);
+    assert_non_null(strstr(text, "would be rolled back, but the mode is observe: error_rate max"));
+    assert_non_null(strstr(text, "; would be paused, but the mode is observe: latency p99 max"));
+}
+
 /* Read at 3 a.m.: what was seen, what happens next, and when. */
 static void test_retreats(void **state)
 {
@@ -260,6 +293,10 @@ static void test_bake_and_lesser_failures(void **state)
     assert_string_equal(sentence(&f, &d, NULL, false),
                         "no data for 5m at step 2 of 4 (25%): no request has reached the canary; "
                         "the step does not pass without");
+    f.policy.analysis.mode = MODE_OBSERVE;
+    d = tick(&f, &s, &empty);
+    assert_non_null(strstr(sentence(&f, &d, NULL, false), "; so nothing is found out"));
+    f.policy.analysis.mode = MODE_ENFORCE;
     s = state_retreated(&f, 1, true);
     s.no_data_ns = 5 * NS_PER_MIN - 1;
     d = tick(&f, &s, &empty);
@@ -390,6 +427,7 @@ int main(void)
         cmocka_unit_test(test_rolled_back_on_errors),
         cmocka_unit_test(test_rolled_back_on_latency),
         cmocka_unit_test(test_other_sentences),
+        cmocka_unit_test(test_observe_says_what_each_would_do),
         cmocka_unit_test(test_retreats),
         cmocka_unit_test(test_bake_and_lesser_failures),
         cmocka_unit_test(test_words_of_criteria),

@@ -222,6 +222,31 @@ static void test_no_data(void **state)
     }
 }
 
+/* Mode observe says so too, once, and does nothing of what the policy asks for. */
+static void test_no_data_is_told_in_observe(void **state)
+{
+    struct fixture f;
+    struct analysis_report empty = report_empty(), failing = report_failing();
+
+    (void)state;
+    fixture_confirms(&f);
+    f.policy.analysis.mode = MODE_OBSERVE;
+    for (size_t i = 0; i < 3; i++) {
+        f.policy.analysis.on_no_data = (enum no_data_do)i; /* hold, pause, rollback */
+        struct rollout_state s = state_at(&f, 1, false);
+        s.no_data_ns = 5 * NS_PER_MIN - 1;
+        struct rollout_decision d = tick(&f, &s, &empty);
+        assert_int_equal(d.event, EVENT_NO_DATA);
+        assert_int_equal(d.state.phase, PHASE_PROGRESSING);
+        assert_int_equal(d.state.weight_bp, 1000);
+        for (int n = 0; n < 100; n++) {
+            d = tick_after(&f, &d.state, &empty, NS_PER_MIN);
+            assert_int_equal(d.event, EVENT_NONE);
+        }
+        assert_int_equal(tick(&f, &d.state, &failing).event, EVENT_CRITERION_FAILED);
+    }
+}
+
 /* Data that comes and goes counts anew, time in a retreat is not without data, and after `resume`
  * there is the whole time again. */
 static void test_no_data_counts_what_it_must(void **state)
@@ -287,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_verdicts_of_their_own),
         cmocka_unit_test(test_observe_reports_each_once),
         cmocka_unit_test(test_no_data),
+        cmocka_unit_test(test_no_data_is_told_in_observe),
         cmocka_unit_test(test_no_data_counts_what_it_must),
         cmocka_unit_test(test_no_data_without_stable),
     };
