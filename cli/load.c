@@ -123,4 +123,9 @@ void load_steps_text(const struct policy *policy, struct strbuf *out)
     if (same && policy->step_count > 0)
         strbuf_addf(out, ", %s%s", policy->step_count > 1 ? "each " : "for ",
                     units_duration_text(policy->steps[0].hold_ns, text));
+    if (policy->bake.for_ns > 0)
+        strbuf_addf(out, ", then %s bake", units_duration_text(policy->bake.for_ns, text));
+    if (policy->bake.control_bp > 0)
+        strbuf_addf(out, ", %s control",
+                    units_share_text((double)policy->bake.control_bp / WEIGHT_FULL_BP, text));
 }

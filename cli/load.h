@@ -23,7 +23,7 @@ void load_print_diagnostics(const struct load *, struct strbuf *out);
 /* "2 errors in chat.yaml", one line per file that has any. */
 void load_print_error_counts(const struct load *, struct strbuf *out);
 size_t load_errors_in(const struct load *, const char *path); /* NULL: those of no file */
-/* "10% → 25% → 50% → 100%, each 10m" */
+/* "10% → 25% → 50% → 100%, each 10m, then 24h bake, 5% control" */
 void load_steps_text(const struct policy *, struct strbuf *out);
 
 #endif

@@ -327,6 +327,22 @@ static int simulate(const struct cli_args *args, const struct policy *policy)
     return rc;
 }
 
+/* What was recorded is simulated no more: all but -o json says how to. False: said why. */
+static bool goes_with_journal(const struct cli_args *args)
+{
+    for (size_t i = 0; i < command_simulate.option_count; i++) {
+        const char *name = command_simulate.options[i].name;
+        if (strcmp(name, "from-journal") == 0 || !option_given(args, name))
+            continue;
+        fprintf(stderr,
+                "sluice simulate: --%s does not go with --from-journal\n"
+                "  hint: what is recorded there is taken as it was, and nothing is simulated\n",
+                name);
+        return false;
+    }
+    return true;
+}
+
 static int run_simulate(const struct cli_args *args)
 {
     struct cli_args files = {.args = {args->args[0]}, .arg_count = 1};
@@ -334,6 +350,8 @@ static int run_simulate(const struct cli_args *args)
     struct strbuf out;
     int rc = CLI_FAILED;
 
+    if (option_given(args, "from-journal") && !goes_with_journal(args))
+        return CLI_USAGE;
     strbuf_init(&out, OUTPUT_BYTES_MAX);
     if (load_files(&files, &load) == 0) {
         const struct policy *p = choose(load.set, args->arg_count > 1 ? args->args[1] : NULL);

@@ -351,10 +351,24 @@ static bool next_pair(struct str *text, struct str *ret_key, struct str *ret_val
     return true;
 }
 
+/* Of two values of one key nobody knows which was meant. */
+static int check_once(struct str words, struct error *reterr)
+{
+    struct str rest = words, key, value, before, other, unused;
+
+    while (next_pair(&rest, &key, &value)) {
+        before = (struct str){words.ptr, (size_t)(key.ptr - words.ptr)};
+        while (next_pair(&before, &other, &unused))
+            if (str_eq(other, key))
+                return error_set(reterr, -EINVAL, STR_FMT " is there twice", STR_ARG(key));
+    }
+    return 0;
+}
+
 int sim_variant_parse(struct sim_variant *v, struct str text, struct error *reterr)
 {
     struct str key, value;
-    int rc = 0;
+    int rc = check_once(text, reterr);
 
     while (rc == 0 && next_pair(&text, &key, &value))
         rc = sim_variant_set(v, key, value, reterr);
@@ -364,7 +378,7 @@ int sim_variant_parse(struct sim_variant *v, struct str text, struct error *rete
 int sim_shared_parse(struct sim_shared *s, struct str text, struct error *reterr)
 {
     struct str key, value;
-    int rc = 0;
+    int rc = check_once(text, reterr);
 
     while (rc == 0 && next_pair(&text, &key, &value))
         rc = sim_shared_set(s, key, value, reterr);

@@ -85,6 +85,11 @@ def test_a_world_in_a_file_and_a_drawing(chat, tmp_path):
 @pytest.mark.parametrize("args, status, said", [
     (["--canary", "erors=5%"], 2, "did you mean errors?"),
     (["--canary", "latency=soon"], 2, "lognormal:MEDIAN:SIGMA"),
+    (["--canary", "errors=5%,errors=2%"], 2, "errors is there twice"),
+    (["--shared", "swing=50%/20m,swing=10%/20m"], 2, "swing is there twice"),
+    (["--from-journal", "x", "--canary", "errors=5%"], 2,
+     "--canary does not go with --from-journal"),
+    (["--from-journal", "x"], 2, "--rollouts does not go with --from-journal"),
     (["--rps", "0"], 2, "requests per second"),
     (["--rollouts", "0"], 2, "--rollouts takes a number from 1"),
     (["--compare", "spinnaker"], 2, "neither argo nor flagger"),

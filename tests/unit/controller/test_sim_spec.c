@@ -33,7 +33,7 @@ static void what_is_said_can_be_read_back(void **state)
          "errors=0.1%,latency=lognormal:1s:0.5,failures=50ms,bursts=3s/5m:50%,onset=2m"},
         {"onset=50%,outage=10m+2m:40%",
          "errors=0.1%,latency=lognormal:1s:0.5,failures=50ms,outage=10m+2m:40%,onset=50%"},
-        {"bursts=3s/5m,bursts=none", "errors=0.1%,latency=lognormal:1s:0.5,failures=50ms"},
+        {"bursts=none", "errors=0.1%,latency=lognormal:1s:0.5,failures=50ms"},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -76,6 +76,9 @@ static void what_cannot_be_is_refused(void **state)
         {"bursts=3s/0s", "bursts takes LENGTH/EVERY", ""},
         {"outage=3s", "outage takes AFTER+LENGTH", ""},
         {"onset=soon", "onset takes a duration or a weight", ""},
+        {"errors=5%,errors=2%", "errors is there twice", ""},
+        {"errors=5%, latency=1s, ,errors=5%", "errors is there twice", ""},
+        {"streaming,streaming=50%", "streaming is there twice", ""},
         {"errors=60%,reset=60%", "canary: 120% of all requests end badly", ""},
         {"ttft=200ms", "canary: ttft, gap and per-token are times of streams", "add streaming"},
     };
