@@ -20,6 +20,9 @@ SLUICE = BIN_DIR / "sluice"
 # Slower than a sane machine ever is, sanitizers and four tests at a time included.
 START_TIMEOUT = 20.0
 
+# A prefix for tests that look at memory: what AddressSanitizer keeps of freed memory is not sluice's.
+FRESH = ("env", "ASAN_OPTIONS=quarantine_size_mb=1")
+
 
 def free_port():
     """A port below the range the kernel gives to clients, so that nobody takes it in between. A

@@ -3,13 +3,10 @@
 import time
 
 from http_wire import Client
+from sluice import FRESH
 
 SIZE = 64 << 20
 BOUND_KIB = 16 << 10  # what all the stalled transfers together may add
-
-
-# What AddressSanitizer keeps of freed memory is none of sluice's.
-FRESH = ["env", "ASAN_OPTIONS=quarantine_size_mb=1"]
 
 
 def grown(s, before):

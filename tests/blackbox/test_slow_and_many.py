@@ -12,7 +12,7 @@ import pytest
 from backend import Backend
 from http_wire import Client, WireError, wait_until
 from load import Load, failures
-from sluice import policy
+from sluice import FRESH, policy
 
 LIMITS = {"header_timeout": "1s", "body_timeout": "1s", "idle_timeout": "2s"}
 SLOWEST = 2.0  # seconds a well-behaved request may take on a busy machine under a sanitizer
@@ -147,7 +147,7 @@ def test_stalled_readers(front):
         for _ in range(size >> 20):
             c.send(b"x" * (1 << 20))
 
-    s, b = front(handler, config={"proxy": {"workers": 1}})
+    s, b = front(handler, config={"proxy": {"workers": 1}}, prefix=FRESH)
     for _ in range(50):
         assert s.request("POST", "/v1/chat", body=b"{}").status == 200
     peaks = []
@@ -266,7 +266,7 @@ def test_backend_that_drips_its_head(front):
 @pytest.mark.parametrize("wave", [2000])
 def test_idle_connections_come_and_go(front, wave):
     """Two waves of silent connections: the second costs nothing that the first did not."""
-    s, _ = front()
+    s, _ = front(prefix=FRESH)
     assert s.request("GET", "/").status == 200
     before, grown = descriptors(s), []
     start = s.rss_kib()
