@@ -319,10 +319,10 @@ static void resume(struct transition *t)
     uint32_t failed = t->policy->analysis.mode == MODE_ENFORCE ? t->report->failed_pause : 0;
     if (failed != 0 && s->retreat.visit == 0)
         accept(t,
-               "%s; %.100s failed and holds up every step until `sluice promote --force %s`; it "
+               "%s; %.100s%s failed and holds up every step until `sluice promote --force %s`; it "
                "does not pause again for that",
                where(t, at), t->policy->analysis.criteria[__builtin_ctz(failed)].name,
-               t->policy->name);
+               (failed & (failed - 1)) != 0 ? " (not alone)" : "", t->policy->name);
     else if (s->retreat.visit > 0)
         accept(t, "%s; the canary was sent back and is asked again in %s", where(t, at),
                units_duration_text(whole_seconds(s->retreat.left_ns), left));

@@ -252,6 +252,9 @@ void transition_resume(struct transition *t)
     s->no_data_ns = 0;
     s->retreats_in_step = 0;
     s->placebo_before_step = t->report->placebo.sent_back;
+    /* Who goes on has seen the pause: what has failed in it does not make another one. */
+    if (t->policy->analysis.mode == MODE_ENFORCE)
+        s->reported |= t->report->failed_pause;
     s->retreat.left_ns = s->retreat.pause_ns; /* sent back meanwhile, perhaps: from here on */
     if (s->zeroed && s->retreat.visit == 0)
         set_weight(t, rollout_home_weight(t->policy, s));

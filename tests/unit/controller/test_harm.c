@@ -222,6 +222,31 @@ static void test_no_data(void **state)
     }
 }
 
+/* Two criteria fail one after the other: one pause, and `resume` answers for both. */
+static void test_what_fails_in_a_pause_makes_no_other(void **state)
+{
+    struct fixture f;
+    struct analysis_report pausing = report_pausing();
+
+    (void)state;
+    fixture_confirms(&f);
+    struct rollout_state s = state_at(&f, 2, false);
+    s = tick(&f, &s, &pausing).state;
+    assert_int_equal(s.phase, PHASE_PAUSED);
+    pausing.failed_pause |= 2;
+    pausing.criteria[1].verdict = VERDICT_FAIL;
+    s = tick(&f, &s, &pausing).state;
+    struct rollout_decision d = order(&f, &s, &pausing, (struct command){.kind = COMMAND_RESUME});
+    assert_int_equal(d.state.phase, PHASE_PROGRESSING);
+    assert_non_null(strstr(d.result.detail, "max_increase 0.5% (not alone) failed and holds up"));
+    d = tick(&f, &d.state, &pausing);
+    assert_int_equal(d.event, EVENT_NONE);
+    assert_int_equal(d.state.phase, PHASE_PROGRESSING);
+    /* one that fails later does */
+    pausing.failed_pause |= 1;
+    assert_int_equal(tick(&f, &d.state, &pausing).event, EVENT_PAUSED);
+}
+
 /* Mode observe says so too, once, and does nothing of what the policy asks for. */
 static void test_no_data_is_told_in_observe(void **state)
 {
@@ -312,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_verdicts_of_their_own),
         cmocka_unit_test(test_observe_reports_each_once),
         cmocka_unit_test(test_no_data),
+        cmocka_unit_test(test_what_fails_in_a_pause_makes_no_other),
         cmocka_unit_test(test_no_data_is_told_in_observe),
         cmocka_unit_test(test_no_data_counts_what_it_must),
         cmocka_unit_test(test_no_data_without_stable),
