@@ -3,20 +3,7 @@
 #include "analysis/outcome.h"
 
 const char *const result_names[RESULT_KIND_COUNT] = {
-    [OUTCOME_OK] = "ok",
-    [OUTCOME_4XX] = "4xx",
-    [OUTCOME_429] = "429",
-    [OUTCOME_5XX] = "5xx",
-    [OUTCOME_CONNECT] = "connect",
-    [OUTCOME_UNAVAILABLE] = "unavailable",
-    [OUTCOME_TIMEOUT] = "timeout",
-    [OUTCOME_STALLED] = "stalled",
-    [OUTCOME_RESET] = "reset",
-    [OUTCOME_MALFORMED] = "malformed",
-    [OUTCOME_TRUNCATED] = "truncated",
-    [OUTCOME_STREAM_ERROR] = "stream_error",
-    [OUTCOME_EMPTY] = "empty",
-    [OUTCOME_CLIENT_ABORT] = "client_abort",
+    OUTCOME_NAMES,
     [RESULT_SHIELDED] = "shielded",
     [RESULT_REJECTED] = "rejected",
     [RESULT_OVERLOADED] = "overloaded",

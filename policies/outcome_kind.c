@@ -2,22 +2,7 @@
  * policy that minds 4xx or 429 asks for them by name. */
 #include "policies/outcome_kind.h"
 
-const char *const outcome_names[OUTCOME_KIND_COUNT] = {
-    [OUTCOME_OK] = "ok",
-    [OUTCOME_4XX] = "4xx",
-    [OUTCOME_429] = "429",
-    [OUTCOME_5XX] = "5xx",
-    [OUTCOME_CONNECT] = "connect",
-    [OUTCOME_UNAVAILABLE] = "unavailable",
-    [OUTCOME_TIMEOUT] = "timeout",
-    [OUTCOME_STALLED] = "stalled",
-    [OUTCOME_RESET] = "reset",
-    [OUTCOME_MALFORMED] = "malformed",
-    [OUTCOME_TRUNCATED] = "truncated",
-    [OUTCOME_STREAM_ERROR] = "stream_error",
-    [OUTCOME_EMPTY] = "empty",
-    [OUTCOME_CLIENT_ABORT] = "client_abort",
-};
+const char *const outcome_names[OUTCOME_KIND_COUNT] = {OUTCOME_NAMES};
 
 const uint32_t outcome_errors =
     1u << OUTCOME_5XX | 1u << OUTCOME_CONNECT | 1u << OUTCOME_UNAVAILABLE | 1u << OUTCOME_TIMEOUT |

@@ -26,7 +26,15 @@ enum outcome_kind {
     OUTCOME_KIND_COUNT,
 };
 
-extern const char *const outcome_names[OUTCOME_KIND_COUNT]; /* as in metrics: "ok", "4xx", ... */
+/* As in metrics: they open every table that names more than outcomes. */
+#define OUTCOME_NAMES                                                                              \
+    [OUTCOME_OK] = "ok", [OUTCOME_4XX] = "4xx", [OUTCOME_429] = "429", [OUTCOME_5XX] = "5xx",      \
+    [OUTCOME_CONNECT] = "connect", [OUTCOME_UNAVAILABLE] = "unavailable",                          \
+    [OUTCOME_TIMEOUT] = "timeout", [OUTCOME_STALLED] = "stalled", [OUTCOME_RESET] = "reset",       \
+    [OUTCOME_MALFORMED] = "malformed", [OUTCOME_TRUNCATED] = "truncated",                          \
+    [OUTCOME_STREAM_ERROR] = "stream_error", [OUTCOME_EMPTY] = "empty",                            \
+    [OUTCOME_CLIENT_ABORT] = "client_abort"
+extern const char *const outcome_names[OUTCOME_KIND_COUNT];
 
 /* Sets of kinds. */
 static inline uint32_t outcome_bit(enum outcome_kind kind)
